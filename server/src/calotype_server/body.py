@@ -24,7 +24,7 @@ from calotype_server.settings import ServerSettings
 CHUNK_LINE = 256
 #: Maximum bytes of all trailers, which are checked and dropped.
 TRAILERS = 4096
-#: How many bytes to request from the socket if the application asks for fewer, or to find a line's end.
+#: Bytes to request from the socket at once, even if the application asks for fewer, or a line is read.
 READ_AHEAD = 65536
 
 #: The quantifiers are possessive, so that a match never backtracks.

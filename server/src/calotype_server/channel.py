@@ -156,7 +156,7 @@ class Channel(HTTPChannel):
     # -- writing
 
     def handle_write(self) -> None:
-        """Flush, and close if a close is pending; linger if the client may still be sending."""
+        """Flush, and close if a close is pending. If the client may still be sending, linger first."""
         if self._lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.connected:  # the flush has found the connection broken, and has closed it

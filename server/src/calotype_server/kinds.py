@@ -87,5 +87,5 @@ def proxy_headers(value: str | Iterable[str]) -> set[str]:
     found = {name.lower() for name in names(value)}
     others = KNOWN_PROXY_HEADERS - {"forwarded"}
     if found != {"forwarded"} and not found <= others:
-        raise ValueError(f"must be forwarded, or some of {' '.join(sorted(others))}")
+        raise ValueError(f"must be forwarded alone, or one or more of {' '.join(sorted(others))}")
     return found

@@ -96,7 +96,7 @@ class RequestParser(HTTPRequestParser):
         return self._claim(data, super().received(data))
 
     def _claim(self, data: bytes, consumed: int) -> int:
-        """Return how many bytes are consumed: all, if the rest must not be parsed as another request."""
+        """Return how many bytes are consumed. All are, if the rest must not be parsed as another request."""
         if self.completed and (self.streamed or self.error is not None):
             self.surplus = data[consumed:] if self.error is None else b""
             return len(data)

@@ -34,7 +34,7 @@ class Poller(dict[int, Any]):
         self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
     def turn(self, timeout: float) -> None:
-        """Handle the pending events. If there are none, wait for some for up to `timeout` seconds."""
+        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones."""
         for descriptor in list(self._to_ask):
             self._ask(descriptor)
         for descriptor, flags in self._epoll.poll(timeout):

@@ -46,7 +46,7 @@ class _Account:
     running: list[_Run] = field(default_factory=list)
     #: The time.monotonic() at which a request of the caller last got its turn.
     served: float = 0.0
-    #: Seconds of processor time, decayed until the time `_counted`.
+    #: Seconds of used processor time, decayed as of the time `_counted`.
     _used: float = 0.0
     _counted: float = 0.0
 

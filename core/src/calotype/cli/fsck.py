@@ -47,7 +47,7 @@ _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
     type=click.IntRange(min=0),
     default=0,
     metavar="N",
-    help="Let --repair remove up to N objects of a store, if it has refused and named this option.",
+    help="Let --repair remove up to N objects of a store, after it has refused and printed this option.",
 )
 @click.option(
     "--window",

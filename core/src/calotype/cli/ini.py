@@ -54,7 +54,7 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     """Return the settings of the ini file's application section.
 
     Raises:
-        SettingsError: they are wrong. The message is one sentence that names the key.
+        SettingsError: a setting is wrong. The message is one sentence that names the key.
     """
     check_ini(ini, variables)
     typed = arguments_of(ini, _pairs(variables))

@@ -56,7 +56,7 @@ def read_ini(ini: str) -> str:
         CommandLineError: the path does not exist, or is a directory.
         SettingsError: the file cannot be read.
     """
-    shown = without_password(ini)  # without an ini file, this is a variable
+    shown = without_password(ini)  # this may be a variable, if the ini file was forgotten
     try:
         return Path(ini).read_text()
     except PermissionError:

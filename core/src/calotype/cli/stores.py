@@ -58,7 +58,8 @@ from calotype.transfers.places import Place, Places
 @click.option(
     "--yes",
     is_flag=True,
-    help="With --claim: do not ask. With --create: even if the database has images in the store.",
+    help="With --claim: do not ask. With --create: create the place even if the database has images in "
+    "the store.",
 )
 def stores(
     settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool

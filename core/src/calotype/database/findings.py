@@ -30,7 +30,7 @@ class FindingQueries(Queries):
         limit: int = 100,
         after: Finding | None = None,
     ) -> FindingPage:
-        """Return a page of findings, oldest first. None matches every state, or every store.
+        """Return a page of findings, oldest first. A `state` or `store` of None matches all findings.
 
         `after` is the last finding of the previous page.
         """

@@ -132,7 +132,7 @@ class JobsUnit(UnitPart):
         )
 
     def hurry_jobs(self, image_id: str) -> None:
-        """Let any process retry the image's jobs that wait for a store, at once."""
+        """Make the image's jobs that wait for a store ready for an immediate retry."""
         waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
         self.connection.execute(waiting.values(not_before=None))
 

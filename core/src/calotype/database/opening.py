@@ -96,7 +96,7 @@ def _read_url(text: str) -> URL:
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
-    if "@" in (url.host or ""):  # the host ends a password, which messages would show
+    if "@" in (url.host or ""):  # the host contains a part of the password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}{_shown_port(rest)}")

@@ -67,7 +67,7 @@ def lock_row(connection: Connection, image_id: str) -> Image | None:
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
-    """Return the image with this id if it is in the project's scope, or None without reading it."""
+    """Return the image with this id if it is in the project's scope, or None. Other images are not read."""
     sought = {"image_id": image_id, "project": project}
     rows = connection.execute(_FIND_IN[scope], sought).all()
     return complete(connection, rows)[0] if rows else None

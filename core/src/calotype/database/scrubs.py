@@ -91,7 +91,7 @@ class Scrubs(Queries):
         return None if found is None else Scrub(*found)
 
     def all(self) -> list[Scrub]:
-        """Return the passes over all stores, by the stores' names."""
+        """Return the passes over all stores, sorted by the stores' names."""
         return [Scrub(*row) for row in self._all(_PASSES.order_by(_SCRUBS.c.store))]
 
     def count_quarantined(self) -> dict[str, int]:
@@ -105,7 +105,7 @@ class ScrubsUnit(UnitPart):
     """The verbs of a unit of work on copies and passes."""
 
     def mark_right(self, key: str) -> bool:
-        """Record that a check found a copy intact, which ends its quarantine if it was in one.
+        """Record that a check found a copy intact. If the copy is in quarantine, release it.
 
         Returns whether the blob is still a copy of an image.
         """
@@ -159,8 +159,8 @@ class ScrubsUnit(UnitPart):
     def release(self, store: str, owner: str, *, ended: bool = False, stopped: str | None = None) -> bool:
         """Release the lease; return whether `owner` still held it.
 
-        If `ended`, the pass is complete. `stopped` is the reason if it was stopped. Otherwise the pass can be
-        continued later.
+        `ended` is true if the pass is complete, and `stopped` is the reason if it was stopped. Otherwise the
+        pass can be continued later.
         """
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None, "stopped": stopped}
         if ended:

@@ -116,7 +116,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
 
     @property
     def processes(self) -> ProcessesUnit:
-        """The verbs on the processes that serve."""
+        """The verbs on serving processes."""
         return ProcessesUnit(self.connection)
 
     def image(self, image_id: str) -> Image:
@@ -210,7 +210,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
         """Lock the image, write the values that the change alters, and return the changed image.
 
-        `values` are set in any case, with the same statement.
+        `values` are always set, by the same statement.
 
         Raises:
             StatusConflict: the image is in none of the allowed statuses.

@@ -115,7 +115,7 @@ def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
         yield
     except FAILURES as error:
         if cut.is_set():
-            raise TimeoutError from error  # the cut looks like an error of the other side
+            raise TimeoutError from error  # the cut looks like an error of the source
         raise
     finally:
         timer.cancel()

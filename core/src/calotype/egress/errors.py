@@ -2,7 +2,7 @@
 
     EgressError
     ├── Forbidden     the URL's form, its port or an address is not allowed; nothing was sent
-    ├── Unreachable   no such name, no connection, no valid certificate, too slow, broken off
+    ├── Unreachable   no such name, no connection, no valid certificate, too slow, cut short
     └── BadAnswer     a response that cannot be used: an encoded body, too many redirects
         └── BadStatus a status that means that the source has no bytes
 
@@ -42,7 +42,7 @@ class Forbidden(EgressError):
 
 
 class Unreachable(EgressError):
-    """The source cannot be reached, is too slow, or broke off."""
+    """The source cannot be reached, is too slow, or ends its response too early."""
 
 
 class BadAnswer(EgressError):

@@ -187,11 +187,11 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
-        """Let only administrators read an image's bytes. It is not an error if that is already so."""
+        """Let only administrators read an image's bytes. Do nothing if the image is deactivated already."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
-        """Let every caller who may see an image read its bytes again."""
+        """End the deactivation of an image. Do nothing if the image is active already."""
         return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retry_on_conflict

@@ -19,7 +19,7 @@ from calotype.model.states import Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared
 
-#: The beginning of the message if an image is not queued. It is Glance's, because clients recognize it.
+#: The beginning of the message if an image is not queued. Clients recognize this wording of Glance.
 UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
 

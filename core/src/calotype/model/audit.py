@@ -104,7 +104,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """A query for records, newest first. None matches every value.
+    """A query for records, newest first. A field that is None matches every record.
 
     If `before` is set, only records with smaller ids match.
     """

@@ -65,7 +65,7 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """A query for jobs. None matches every value.
+    """A query for jobs. A `status` or `makes_image` of None matches every job.
 
     `after` is the `job_position` of the last job of the previous page.
     """

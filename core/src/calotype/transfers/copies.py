@@ -96,7 +96,7 @@ class Copies:
                 unit.record_finding(fault.kind, location.store, location.key, image.id, fault.detail)
 
     def _is_news(self, key: str) -> bool:
-        """Return whether this process has not reported the copy within the last `_QUIET` seconds."""
+        """Return True unless this process has reported the copy within the last `_QUIET` seconds."""
         now = time.monotonic()
         with self._lock:
             self._reported = {one: at for one, at in self._reported.items() if now - at < _QUIET}

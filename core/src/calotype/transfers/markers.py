@@ -14,7 +14,7 @@ UNREADABLE = "unreadable"
 class PlaceState(enum.StrEnum):
     """The known state of a store's place."""
 
-    UNKNOWN = "unknown"  #: not examined yet, or it could not be reached
+    UNKNOWN = "unknown"  #: not examined yet, or unreachable
     OWN = "own"
     EMPTY = "empty"  #: no marker, and nothing else
     UNMARKED = "unmarked"  #: no marker, and it holds blobs or the driver cannot list

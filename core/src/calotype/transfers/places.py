@@ -39,7 +39,7 @@ from calotype.transfers.markers import Contents, Marker, PlaceState, describe, d
 
 log = logging.getLogger(__name__)
 
-#: Maximum number of bytes that are read of a marker. Ours have about 150.
+#: Maximum number of bytes to read of a marker. A marker has about 150.
 _MARKER_MAX = 4096
 #: Seconds that the start waits for all stores together. A slower store is examined at its first use.
 START_PATIENCE = 5

@@ -17,14 +17,14 @@ RESERVED = 64 << 20
 
 
 def declared_format(image: Image) -> str | None:
-    """Return the disk format that an image's bytes must have, or None if its container holds the disk."""
+    """Return the disk format that an image's bytes must have, or None if the bytes are a container."""
     return image.disk_format if image.container_format in (None, "bare") else None
 
 
 def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
     """Return a sentence if `after` declares a new format that the bytes do not have.
 
-    An unchanged declaration is not judged again: it was judged at the upload, unless that was not inspected.
+    An unchanged declaration is not judged again. The inspection of the upload judged it, if there was one.
     """
     declared = declared_format(after)
     return mismatch(declared, detected) if declared != declared_format(before) else None
@@ -62,7 +62,7 @@ class Announced(_Wrapper):
 
 
 class InspectingReader(_Wrapper):
-    """A reader that inspects the bytes of its source. If it refuses them, it raises at their end.
+    """A reader that inspects the bytes of its source. If it refuses them, their end is an error.
 
     The error makes the store keep none of the bytes.
     """
@@ -91,7 +91,7 @@ class InspectingReader(_Wrapper):
 
 
 class QuotaReader(_Wrapper):
-    """A reader of a source of unknown length. It reserves space for the bytes before it passes them on.
+    """A reader of a source of unknown length. It reserves quota for the bytes before it passes them on.
 
     `reserve(total)` sets the reservation to `total` bytes, or raises LimitReached.
     """

@@ -31,7 +31,7 @@ from calotype.transfers.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
-#: Minimum number of bytes that a copy counts as, because opening it and recording the result take time.
+#: A copy counts as at least this many bytes, because opening it and recording the result take time.
 COPY_COST = 2 << 20
 #: Maximum number of copies that one query returns.
 _BATCH = 100

@@ -61,7 +61,7 @@ class Sweeper:
             try:
                 claimed = self._claim(leased)
             except DatabaseError:
-                log.exception("a sweep could not claim what it found")
+                log.exception("a sweep could not claim an abandoned upload, or a blob that is pending delete")
                 failed += 1
                 continue
             if claimed:

@@ -218,7 +218,7 @@ class Uploads:
                 return _End.DELETED if image.status is Status.DELETED else _End.TAKEN_OVER
             unit.count_location(attempt.key, image.owner, self._limits, 0)
             if attempt.on_failure is not attempt.image.status:
-                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays deleted
+                with contextlib.suppress(StatusConflict):  # an image that was deleted stays deleted
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
             _audit(unit, attempt, why, Outcome.FAILED)
             return _End.FAILED
