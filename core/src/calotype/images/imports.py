@@ -58,8 +58,8 @@ class ImportRequest:
     `stores` are the names of the stores that get the bytes. If it is empty, the change's store or the default
     store gets them. If `strict` is true, the whole import fails if one store fails. `on_failure` is the
     image's status after a failed import. If `waits` is true, the image stays queued until the job begins.
-    `asked` is the client's document, which the task shows. If `skip_held` is true, stores that already have
-    the image's bytes are skipped. Otherwise they make the request fail.
+    `asked` is the part of the client's document that the task shows. If `skip_held` is true, stores that
+    already have the image's bytes are skipped. Otherwise they make the request fail.
     """
 
     origin: Origin

@@ -57,7 +57,7 @@ class Job:
 
     @property
     def makes_image(self) -> bool:
-        """True if the job was created with a new image, whose fields are the order's `asked`."""
+        """True if the job was created with a new image. The order's `asked` then describes the image."""
         return "asked" in self.order
 
 
