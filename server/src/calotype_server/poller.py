@@ -2,7 +2,7 @@
 
 In each turn of its loop, waitress asks every connection twice which events it waits for. A thousand idle
 connections therefore make all requests ten times slower. Here a connection is asked again only after an
-event, or while a worker runs one of its requests, because the worker may change which events it waits for.
+event, or while a worker runs one of its requests. The worker may change which events it waits for.
 """
 
 from __future__ import annotations

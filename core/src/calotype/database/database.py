@@ -136,8 +136,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     ) -> Image | None:
         """Return the image with this id if it is in the project's scope, or None.
 
-        A deleted image is returned only if `deleted` is true. Looking up an image outside of the scope takes
-        as long as looking up one that does not exist, to a microsecond, so that the time reveals nothing.
+        A deleted image is returned only if `deleted` is true. To a microsecond, an image outside of the scope
+        takes as long as one that does not exist, so the time does not reveal which of the two it is.
         """
         with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)

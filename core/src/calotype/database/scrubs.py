@@ -130,7 +130,7 @@ class ScrubsUnit(UnitPart):
         self.connection.execute(quarantined.values(checked_at=None))
 
     def set_reason(self, image_id: str, reason: str | None) -> None:
-        """Set the `status_reason` of a readable image, but not `updated_at`, because no client changed it."""
+        """Set the `status_reason` of a readable image, but not `updated_at`: no client changed the image."""
         self._swap(_IMAGES, _IMAGES.c.id == image_id, _IMAGES.c.status.in_(_READABLE), status_reason=reason)
 
     def claim(self, store: str, owner: str, until: datetime.datetime, seen: Scrub | None) -> bool:

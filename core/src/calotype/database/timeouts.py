@@ -1,9 +1,9 @@
 """Timeouts of database servers: for a connection, for a lock, and for an answer.
 
-If a server's disk hangs, or the network drops its packets, TCP gives up after a quarter of an hour or never,
-and PostgreSQL's library waits as long. So the client has timeouts of its own. After a timeout it
-closes the connection, because the answer may still arrive. The server gets timeouts, too. They also release
-the locks of a frozen client.
+If a server's disk hangs, or the network drops its packets, TCP gives up after a quarter of an hour or never.
+PostgreSQL's library waits as long. So the client has timeouts of its own. After a timeout it closes the
+connection, because the answer may still arrive. The server gets timeouts, too. They also release the locks of
+a frozen client.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Turns: one process at a time changes a database's schema, and the others wait for it.
 
 The lock ends with the process that holds it. PostgreSQL has an advisory lock for this, and MariaDB a named
-lock. For SQLite it is an flock on a file beside the database, because SQLite's own lock covers only one
-statement at a time while a database is created.
+lock. For SQLite it is an flock on a file beside the database. SQLite's own lock is not enough, because it
+covers only one statement at a time while a database is created.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A right is a permission that is granted to a principal, on the collection or on one image. The resource tree
 has the grants as ACLs, and each view names the permission that it needs. No caller may use a view without a
 permission. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` decides
-who may set a field. The functions that begin with `sees_` decide who may see anything else.
+who may set a field. The functions that begin with `sees_` decide who may see everything else.
 
 Images v1 has further rules, because its clients depend on them: for 404 instead of 403 (`api.v1.resources`),
 for fields that an update may repeat or that are ignored (`api.v1.views`), and for the lists of administrators
@@ -67,7 +67,7 @@ ADMIN = "role:admin"
 
 #: The roles that give rights. Keystone's tokens may have others, too.
 ROLES = ("admin", "member", "reader")
-#: A caller that has only these roles may change nothing. The name is Keystone's.
+#: A caller that has only these roles may change nothing. Keystone defines the name `reader`.
 _READER_ROLES = frozenset({"reader"})
 
 

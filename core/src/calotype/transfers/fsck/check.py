@@ -20,9 +20,9 @@ from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
 
 _BATCH = 500
 
-#: A repair needs an operator's agreement if it would remove more than MANY objects, or more than FEW objects
-#: and also more than the share SHARE of all. With a wrong database or a wrong place, every object looks like
-#: an orphan, while crashes leave only a few. MANY also limits the damage in large stores.
+#: A repair needs an operator's agreement if it would remove more than MANY objects. It also needs it for more
+#: than FEW objects, if these are more than the share SHARE of all. With a wrong database or a wrong place,
+#: every object looks like an orphan, while crashes leave only a few.
 FEW = 20
 SHARE = 0.10
 MANY = 1000
@@ -184,7 +184,8 @@ class Check:
     def _may_go(self, location: str) -> bool:
         """Return whether an orphan certainly belongs to no image.
 
-        This is certain if its location contains a key, because no row has it, or if all images were found.
+        This is certain if its location contains a key, because no row has that key. It is also certain if all
+        images were found.
         """
         return bool(keys_in(location)) or not (self._unwell or self._away or self._after)
 
