@@ -58,7 +58,7 @@ def test_the_contents_of_a_namespace_are_counted_before_they_are_checked(kind: s
 
 @pytest.mark.parametrize("kind", ["required", "operators"])
 def test_the_lists_in_a_definition_are_counted_before_they_are_checked(kind: str) -> None:
-    """r1-D2: items without an order would be compared with each other."""
+    """r1-D2: items of mixed types cannot be sorted, so a check would compare each item with all others."""
     items = Counted([{}, "a", []] * ITEMS_MAX)
     with pytest.raises(RequestTooLarge, match="Too many values for"):
         MetadefSchemas().check(Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items})

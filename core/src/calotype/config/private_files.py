@@ -1,8 +1,9 @@
 """Create and rewrite files that are not open to everybody, and their directories; explain refused access.
 
-A new file never gets a wider mode than its caller names. An existing file keeps its owner, group and mode,
-because an operator may have chosen them. Files and directories that root creates get the owner of the
-directory above. The owner is usually the service's user, who could not use files that root owns.
+A new file never gets a wider mode than the one that its caller passes. An existing file keeps its owner,
+group and mode, because an operator may have chosen them. Files and directories that root creates get the
+owner of their parent directory. That owner is usually the service's user, who could not use files that root
+owns.
 """
 
 from __future__ import annotations
