@@ -22,7 +22,7 @@ class Calotype(Peer):
     """Calotype with the classic dialect, in which one request makes an image with its bytes."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
-        """`settings`: other values for `[app:main]` than those of calotype.ini."""
+        """Create the peer. `settings` replace values in `[app:main]` of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
