@@ -96,7 +96,7 @@ _NOT_FOUND = "Not found"
 #: The headers that are copied from the exception to the response.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range")
 _READING = ("GET", "HEAD", "OPTIONS")
-#: Retry-After in seconds for a 503 whose exception names no time, such as an unavailable database.
+#: Retry-After in seconds for a 503 if the exception has no time of its own, such as DatabaseUnavailable.
 DATABASE_RETRY_AFTER = 5
 
 ErrorForm = Callable[[Request, int, str], Response]

@@ -39,9 +39,9 @@ def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
 
-    The status is 503 unless the database is "ok". "full" is not ready, because no image can be created while
-    the database's disk is full. The status is also 503 until each store has been probed once, which takes at
-    most `calotype.probe_timeout` seconds.
+    The status is 503 unless the database is "ok". While the database is "full", no image can be created. The
+    status is also 503 until each store has been probed once, which takes at most `calotype.probe_timeout`
+    seconds.
     """
     probes = request.parts.probes
     database = probes.database.state

@@ -12,7 +12,7 @@ from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 IMAGE_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-#: The same in capitals or lower case, for properties, because they are stored as given.
+#: The pattern of an image id in a property. Capitals are allowed, because properties are stored as given.
 ANY_IMAGE_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
 #: A compiled schema: a function that raises if a value does not satisfy it.

@@ -30,7 +30,7 @@ VALUES = "marker_values"
 VALUES_MAX = 4096
 #: Number of entries on a page if the client gives no limit.
 DEFAULT_LIMIT = 25
-#: Messages of classic and v1: one whole, and the beginning of the other.
+#: Two messages of classic and v1. The second is only the beginning of a sentence.
 NO_MARKER = "Invalid marker. Image could not be found."
 LIMIT_RULE = "limit param must be an integer, and positive"
 _LIMIT_DIGITS = 18

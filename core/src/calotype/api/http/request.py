@@ -142,7 +142,7 @@ class Request(pyramid.request.Request):
 
     @cached_property
     def has_body(self) -> bool:
-        """True if the request has a body that is not empty. A chunked body is awaited until its first chunk.
+        """True if the request has a body that is not empty. For a chunked body, wait for its first chunk.
 
         A view must read this only after the caller's rights are checked. The client may wait for
         100 Continue, and reading the body makes the server send it.
@@ -167,7 +167,7 @@ class Request(pyramid.request.Request):
             deleted: true to return a deleted image, too.
 
         Raises:
-            Unauthenticated: the request has no valid token, whether or not the image exists.
+            Unauthenticated: the caller cannot be identified. This is checked before the image is looked up.
         """
         caller, image_id = self.caller, canonical_id(text)
         if image_id is None:

@@ -43,7 +43,7 @@ def negotiate(event: NewRequest) -> None:
 def refuse_blank_ids(event: ContextFound) -> None:
     """Answer 404 to DELETE /v1/images/, because no image has an empty id.
 
-    Without the slash, the path is that of the collection, and a DELETE gets 405.
+    Without the slash, the path names the collection, and a DELETE gets 405.
     """
     request = event.request
     asks_for_image = isinstance(request.context, V1Images) and not request.view_name

@@ -101,7 +101,7 @@ def _drafted(request: Request, draft: ImageFields, image: Image | None) -> Image
 
 
 def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
-    """Raise NotAllowed if the request changes a field that this client cannot change."""
+    """Raise NotAllowed if the request changes a field that the caller may not change."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
         raise NotAllowed("Forbidden to modify 'id' of image.")
@@ -159,7 +159,7 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: the metadata as headers. Content-Type is HTML, because a HEAD has no JSON."""
+    """HEAD /v1/images/ID: the metadata as headers. The Content-Type is not JSON, as there is no document."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 

@@ -122,7 +122,7 @@ class Audit(_ForAdministrators):
 
 
 class Task(_ForAdministrators):
-    """/v2/tasks/ID: a task, which need not exist. Only a view may look it up, after it checks permissions."""
+    """/v2/tasks/ID: a task, which need not exist. It is looked up only after the permission is checked."""
 
 
 class Tasks(_ForAdministrators):
