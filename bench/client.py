@@ -15,7 +15,7 @@ _EMPTY = frozenset({204, 304})
 
 
 class Listening(Protocol):
-    """A server that can be connected to."""
+    """A server to which a client can connect."""
 
     def connect(self) -> socket.socket:
         """Return a new connection, which the caller closes."""

@@ -45,7 +45,7 @@ class Rival:
 
 
 def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown: int) -> None:
-    """Measure transfers of `size` bytes to and from each store, then of `unknown` bytes without a length."""
+    """Measure transfers of `size` bytes with each store, then uploads of `unknown` bytes without a length."""
     folder.mkdir()
     with started_swift(folder / "swift") as settings:
         ini = write_stores_ini(folder / "stores.ini", settings, settings["S3_ENDPOINT"])

@@ -96,7 +96,7 @@ class Peer(ABC):
         raise NotImplementedError
 
     def populate(self, count: int) -> None:
-        """Fill the peer until it has this many images in lists."""
+        """Add this many images, which lists show."""
         raise NotImplementedError
 
     def start(self) -> float:

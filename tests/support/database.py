@@ -1,8 +1,8 @@
 """Empty databases for the servers that tests start.
 
 A server uses SQLite in its data directory. If `CALOTYPE_TEST_DATABASE` is `postgres` or `mariadb`, it uses a
-new database there instead. `make databases` sets this variable, and `tests/servers/run` puts the database
-server's address into the environment.
+new database on such a server instead. `make databases` sets this variable, and `tests/servers/run` puts the
+address of the database server into the environment.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _HOLD = 'mount -t tmpfs -o "size=$2,mode=0700" calotype-test "$1" && echo mounte
 
 
 class NoDisk(Exception):
-    """This process may not mount; the text is the error of `mount`."""
+    """This process may not mount file systems. The text is the error of `mount`."""
 
 
 @contextlib.contextmanager

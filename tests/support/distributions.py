@@ -162,7 +162,7 @@ def write_distribution(
 ) -> Path:
     """Write a distribution that offers store drivers, and return the folder.
 
-    `drivers` maps an entry point's name to "module:Class", `modules` a file name to its text.
+    `drivers` maps an entry point's name to "module:Class". `modules` maps a file's name to its text.
     """
     information = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     information.mkdir(parents=True)

@@ -171,7 +171,7 @@ class Server:
         return self._run(statement, values)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Change the database behind the server's back."""
+        """Change the database directly, without the server."""
         self._run(statement, values)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:

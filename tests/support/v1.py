@@ -78,13 +78,13 @@ class V1(Caller):
         return self.make(body, **{**FORMATS, **fields})
 
     def list(self, query: str = "", *, detail: bool = True) -> list[dict[str, Any]]:
-        """Return the images of a list."""
+        """Return the images that a list request shows."""
         answer = self.get(f"/images{'/detail' if detail else ''}{'?' if query else ''}{query}")
         assert answer.status == 200, answer.text
         return answer.json["images"]
 
     def ids(self, query: str = "") -> list[str]:
-        """Return the ids of a list."""
+        """Return the ids of the images that a list request shows."""
         return [image["id"] for image in self.list(query)]
 
     def detail(self, image_id: str) -> dict[str, Any]:

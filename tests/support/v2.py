@@ -111,7 +111,7 @@ class Person(Caller):
         return image_id
 
     def ids(self, query: str = "") -> list[str]:
-        """Return the ids of a list, from all its pages."""
+        """Return the ids of the images on all pages of a list."""
         found, path = [], f"/images{query}"
         while path:
             answer = self.get(path)

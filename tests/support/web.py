@@ -104,7 +104,7 @@ class Web(ThreadingHTTPServer):
             super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that go away."""
+        """Ignore clients that close the connection early."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -136,7 +136,7 @@ class _Handler(SimpleHTTPRequestHandler):
                 web.page(self)
 
     def log_message(self, *_: object) -> None:
-        """Keep the output of the tests quiet."""
+        """Print nothing, so that the output of tests stays short."""
 
 
 def reply(status: int = 200, body: bytes = b"", **headers: str | None) -> Page:

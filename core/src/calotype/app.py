@@ -90,7 +90,7 @@ class Process:
     router: Router
 
     def close(self) -> None:
-        """Close all parts, beginning with the background because it uses the others."""
+        """Close all parts. The background work ends first, because it uses the others."""
         self.background.close()
         self.heartbeat.end()
         self.service.close()
@@ -169,7 +169,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
 
 
 def _warn_of_no_filter(settings: Settings) -> None:
-    """Log a warning if `identity = keystone` has no filter in the pipeline to check tokens."""
+    """Log a warning if identity is `keystone`, but no filter in the pipeline checks tokens."""
     if settings.identity != "keystone" or settings.ini_file is None:
         return
     ini = configparser.ConfigParser(interpolation=None, strict=False)

@@ -61,7 +61,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Replace INI in a sentence's commands with the ini file and variables of this command line."""
+    """Return the sentence, with INI in its commands replaced by `arguments`: an ini file and variables."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)

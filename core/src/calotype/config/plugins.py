@@ -105,7 +105,7 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
 
 
 def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
-    """Return the distribution of an entry point; only entry points made by hand have none."""
+    """Return the distribution of an entry point. Only an entry point that is made by hand has none."""
     if entry.dist is None:
         raise LookupError(f"the entry point {entry.name} belongs to no distribution")
     return entry.dist

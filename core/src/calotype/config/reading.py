@@ -120,5 +120,5 @@ def _must_be(problem: ErrorDetails, field: FieldInfo | None) -> str:
 
 
 def _is_secret(field: FieldInfo | None) -> bool:
-    """Return whether the value of a field must not be shown."""
+    """Return True if the value of a field must not be shown."""
     return field is None or SecretStr in (field.annotation, *typing.get_args(field.annotation))

@@ -73,7 +73,7 @@ class NamespaceResource(InNamespace):
 
 
 class Part(InNamespace):
-    """Definitions of one kind in a namespace. The rights over the namespace apply."""
+    """One or all definitions of a kind in a namespace. The rights over the namespace apply."""
 
     kind: ClassVar[Kind]
 

@@ -73,7 +73,7 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
 
 
 def read_integer(name: str, text: str) -> int:
-    """Return a field's value of at most 19 ASCII digits as an integer; raises InvalidRequest."""
+    """Parse a field's value, which has at most 19 ASCII digits; raises InvalidRequest for any other text."""
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
         raise InvalidRequest(f"Invalid {name}: it cannot be negative.")
     if not _INTEGER.fullmatch(text):

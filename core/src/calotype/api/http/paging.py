@@ -161,7 +161,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Return a value in its column's type; raises InvalidRequest if a database cannot compare with it."""
+    """Return a value in the type of its column; raises InvalidRequest if it does not have that type."""
     number = type(value) is int and -(2**63) <= value < 2**63
     if name in _INTEGERS and number:
         return value

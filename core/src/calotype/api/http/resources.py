@@ -1,4 +1,4 @@
-"""The resource tree: Root and its children, each with the ACL that protects it.
+"""The resource tree: the root and its children. The ACLs of resources protect them.
 
 Each path segment of a URL selects a child of the resource before it. A dialect adds its own subclasses of
 `ImageCollection` and `ImageResource` as children of Root (`config.add_child(Root, name, factory)`) and
@@ -30,7 +30,7 @@ ADMIN = "calotype_server.is_admin"
 
 
 class Resource:
-    """A node of the tree."""
+    """A node of the resource tree."""
 
     #: The permission that a caller needs to get a 405 with the methods of the resource.
     methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED

@@ -26,7 +26,7 @@ PARAMETERS_MAX = 256
 
 
 def refuse_costly_targets(event: NewRequest) -> None:
-    """Answer 404 to a path beyond the limits, which no resource has, and 414 or 400 to such a query."""
+    """Answer 404 to a path that exceeds its limits, and 414 or 400 to a query that exceeds its limits."""
     environ = event.request.environ
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
     if len(path) > PATH_MAX or path.count("/") > SEGMENTS_MAX:
@@ -50,6 +50,6 @@ def refuse_other_spellings(event: ContextFound) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Check the limits before traversal, and the spelling before a view is chosen."""
+    """Register the check of limits before traversal, and the check of spelling before a view is chosen."""
     config.add_subscriber(refuse_costly_targets, NewRequest)
     config.add_subscriber(refuse_other_spellings, ContextFound)

@@ -199,7 +199,7 @@ class Schemas:
         return schemas
 
     def is_base(self, name: str) -> bool:
-        """Return whether every image has this key."""
+        """Return True if every image has this key."""
         return name in self._base
 
     def check_value(self, name: str, value: object) -> None:

@@ -42,7 +42,7 @@ def stores(context: InfoStores, request: Request) -> Response:
 
 @bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores/detail: the stores, with drivers and weights, too. Locations are not shown."""
+    """GET /v2/info/stores/detail: the stores, with ids, descriptions, drivers and weights."""
     listed = [
         {
             **_store(request, entry),
