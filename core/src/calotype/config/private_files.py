@@ -108,7 +108,7 @@ def open_or_create(path: Path, mode: int) -> int:
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Replace a file's content atomically, keeping its owner, group and mode. A new file gets the mode SECRET.
+    """Replace a file's content atomically, and keep its owner, group and mode; a new file gets mode SECRET.
 
     The path must not be a symbolic link, because the link itself would be replaced.
 
