@@ -242,7 +242,7 @@ ATTACKS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """The times of one caller in seconds: HEAD requests, and an upload with its status (0: no response)."""
+    """The times of one caller in seconds. `status` is that of the upload, or 0 without a response."""
 
     p50: float
     p99: float
@@ -252,7 +252,7 @@ class Figures:
 
 
 def measure(scene: Scene, seconds: float) -> Figures:
-    """Send HEAD requests for this time, and then an upload, as another caller than the attackers."""
+    """Send HEAD requests for this time, and then an upload, as a caller who is not an attacker."""
     taken = sorted(itertools.islice(_heads(scene, seconds), 5000))
     began = time.perf_counter()
     status = _upload(scene)
@@ -266,7 +266,7 @@ def measure(scene: Scene, seconds: float) -> Figures:
 
 
 def _heads(scene: Scene, seconds: float) -> Iterator[float]:
-    """Send requests until the time is over, and return the duration of each in seconds."""
+    """Send requests until the time is over, and yield the duration of each in seconds."""
     end = time.perf_counter() + seconds
     connection = None
     while time.perf_counter() < end:
@@ -298,7 +298,7 @@ def _upload(scene: Scene) -> int:
 
 
 def attack(one: Attack, folder: Path, checkout: Path, seconds: float) -> list[str]:
-    """Return the row of an attack."""
+    """Measure an attack, and return its row of the table."""
     plugins, tokens = _write_driver(folder / "plugins"), Tokens.made(folder / "tokens.json")
     with _silent() as port:
         settings = {
@@ -338,7 +338,7 @@ def _row(one: Attack, idle: Figures, under: Figures, ended_after: float) -> list
 
 @contextlib.contextmanager
 def _silent() -> Iterator[int]:
-    """Listen on a port for the block, accept connections and never answer."""
+    """Listen on a port while the block runs, accept connections, and never answer. Yield the port."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         taken: list[socket.socket] = []
 
@@ -365,9 +365,9 @@ def _write_driver(folder: Path) -> Path:
 def main() -> None:
     """Print a table with a row for each attack."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--against", type=Path, default=ROOT, metavar="CHECKOUT", help="whose code is served")
-    parser.add_argument("--only", default="", metavar="D1,D4", help="which attacks; default: all")
-    parser.add_argument("--seconds", type=float, default=10, help="for how long HEAD is measured each time")
+    parser.add_argument("--against", type=Path, default=ROOT, metavar="CHECKOUT", help="the code to serve")
+    parser.add_argument("--only", default="", metavar="D1,D4", help="the attacks to measure; default: all")
+    parser.add_argument("--seconds", type=float, default=10, help="how long to send HEAD requests each time")
     given = parser.parse_args()
     wanted = set(filter(None, given.only.split(",")))
     table = Table(title=f"Another caller's requests during attacks on {given.against}", title_justify="left")

@@ -11,9 +11,9 @@ INI = ROOT / "calotype.ini"
 
 
 def change_ini(path: Path, changes: Mapping[str, Mapping[str, str]]) -> Path:
-    """Write calotype.ini to `path` with other options in these sections, and return the path.
+    """Write calotype.ini to `path` with these changes to its sections, and return the path.
 
-    A value replaces that of its option; an empty one removes the option.
+    A value sets its option, and an empty value removes it.
     """
     ini = configparser.RawConfigParser()
     ini.optionxform = str  # type: ignore[assignment,method-assign]

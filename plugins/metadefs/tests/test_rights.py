@@ -66,7 +66,7 @@ VERBS: dict[str, tuple[object, ...]] = {
 
 
 def test_every_verb_that_takes_a_caller_is_in_the_table() -> None:
-    """r1-C2: a new verb without a row here fails."""
+    """r1-C2: if a new verb has no row here, this test fails."""
     found = inspect.getmembers(Metadefs, inspect.isfunction)
     taking = {name for name, verb in found if "caller" in inspect.signature(verb).parameters}
     assert {name for name in taking if not name.startswith("_")} == VERBS.keys()

@@ -9,11 +9,12 @@ from pathlib import Path
 
 #: Maximum number of characters of a value in a message.
 _SHOWN_MAX = 80
-#: A user and a password in a URL; also without the @, if what could be a port is no number.
+#: A user and a password in a URL. Without an @, the part after a colon counts as a password unless it is a
+#: port number.
 _USER_INFO = re.compile(r"//(?:\S*@|[^\s/:@\[]+:(?!\d*(?:/|\s|$))[^\s/]*)")
 _SECTION = re.compile(r"\[([^]]+)\]")
 _KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
-#: The placeholder for the ini file in a sentence that contains a command to type.
+#: A command in a sentence, with the placeholder INI for the ini file.
 _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
@@ -60,7 +61,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Replace INI in a sentence's commands with the ini file and variables of this command line."""
+    """Return the sentence, with INI in its commands replaced by `arguments`: an ini file and variables."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)

@@ -21,8 +21,8 @@ from calotype.config.messages import did_you_mean
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which the log names a plugin whose code is still running, because nothing else explains why
-#: a start hangs.
+#: Seconds after which the log names a plugin whose code is still running. Nothing else would explain why the
+#: start hangs.
 _SLOW = 5.0
 
 
@@ -54,7 +54,7 @@ class Plugin:
 
 
 class _Installed(DriverManager[Any]):
-    """A DriverManager that asks the interpreter for entry points.
+    """A DriverManager that reads entry points from `importlib.metadata`.
 
     stevedore 5 reads a cache file, which misses plugins installed or removed within the same two minutes.
     """
@@ -105,7 +105,7 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
 
 
 def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
-    """Return the distribution of an entry point; only entry points made by hand have none."""
+    """Return the distribution of an entry point. Only an entry point that is made by hand has none."""
     if entry.dist is None:
         raise LookupError(f"the entry point {entry.name} belongs to no distribution")
     return entry.dist

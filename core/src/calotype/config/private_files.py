@@ -1,8 +1,9 @@
 """Create and rewrite files that are not open to everybody, and their directories; explain refused access.
 
-A new file never gets a wider mode than its caller names. An existing file keeps its owner, group and mode,
-because an operator may have chosen them. Files and directories that root creates get the owner of the
-directory above. The owner is usually the service's user, who could not use files that root owns.
+A new file never gets a wider mode than the one that its caller passes. An existing file keeps its owner,
+group and mode, because an operator may have chosen them. Files and directories that root creates get the
+owner of their parent directory. That owner is usually the service's user, who could not use files that root
+owns.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def open_or_create(path: Path, mode: int) -> int:
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Replace a file's content atomically, keeping its owner, group and mode; a new file gets SECRET.
+    """Replace a file's content atomically, and keep its owner, group and mode; a new file gets mode SECRET.
 
     The path must not be a symbolic link, because the link itself would be replaced.
 

@@ -123,7 +123,7 @@ class Definitions(Queries):
         return NamespacePage([Namespace(*row) for row in rows[: listing.limit]], len(rows) > listing.limit)
 
     def contents(self, namespaces: Iterable[Namespace], *kinds: Kind) -> dict[int, list[Definition]]:
-        """Return each namespace's definitions, by its id; only those of `kinds` if any are given."""
+        """Return the definitions by namespace id; only those of `kinds` if any are given."""
         found: dict[int, list[Definition]] = {namespace.id: [] for namespace in namespaces}
         for row in self._all(_contents(list(found), kinds)) if found else ():
             found[row.namespace_id].append(_definition(row))
@@ -221,7 +221,7 @@ class LockedNamespace(UnitPart):
 
 
 def add_namespace(connection: Connection, name: str, fields: Mapping[str, Any]) -> LockedNamespace:
-    """Insert a namespace.
+    """Insert a namespace and return it, locked.
 
     Raises:
         DuplicateDefinition: the name is taken.
