@@ -39,11 +39,11 @@ def walk(bench: Bench, limit: int = 100, **asked: object) -> list[Finding]:
     after = None
     while True:
         page = bench.database.findings(limit=limit, after=after, **asked)
-        seen += page.findings
+        seen += page.records
         if not page.more:
             return seen
-        assert len(page.findings) == limit
-        after = page.findings[-1]
+        assert len(page.records) == limit
+        after = page.records[-1]
 
 
 def test_a_finding_is_read_back_as_it_was_recorded(bench: Bench) -> None:

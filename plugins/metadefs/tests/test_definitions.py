@@ -272,7 +272,7 @@ def test_pages_show_each_namespace_once_and_in_order(
         if found:
             listing = replace(listing, after=listing.position(found[-1]))
         page = Definitions(bench.database.reading).page(listing)
-        found += page.namespaces
+        found += page.records
         assert page.more is more
     assert [one.name for one in found] == sorted("abcde", reverse=descending)
 
@@ -294,7 +294,7 @@ def test_a_list_has_the_namespaces_of_its_scope(
     make(metadefs, "b", owner="mine")
     make(metadefs, "c", owner="theirs")
     page = Definitions(bench.database.reading).page(NamespaceQuery(scope, project))
-    assert "".join(one.name for one in page.namespaces) == seen
+    assert "".join(one.name for one in page.records) == seen
 
 
 def test_a_new_database_has_resource_types(tmp_path) -> None:
