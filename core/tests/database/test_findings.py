@@ -69,7 +69,7 @@ def test_an_open_finding_that_is_recorded_again_keeps_its_row(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("state", [FindingState.CLOSED, FindingState.REPAIRED])
-def test_a_finding_is_ended_once(bench: Bench, state: FindingState) -> None:
+def test_a_finding_that_has_ended_cannot_be_ended_again(bench: Bench, state: FindingState) -> None:
     record(bench.database, FindingKind.ORPHAN)
 
     assert not close(bench, FindingKind.MISSING, state=state)

@@ -87,7 +87,7 @@ def test_a_refused_draft_leaves_no_row(bench: Bench, metadefs: Metadefs) -> None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "@@x", "a/b", "a\0", "\x1b[1m", "a\nb", "\ud800", "x" * 81])
-def test_a_text_that_cannot_be_a_path_segment_is_refused_as_a_name(metadefs: Metadefs, name: str) -> None:
+def test_text_that_cannot_be_a_path_segment_is_refused_as_a_name(metadefs: Metadefs, name: str) -> None:
     assert not is_name(name, 80)
     with pytest.raises(InvalidRequest):
         make(metadefs, name)
@@ -96,7 +96,7 @@ def test_a_text_that_cannot_be_a_path_segment_is_refused_as_a_name(metadefs: Met
 @pytest.mark.parametrize(
     "name", ["OS::Compute::Hypervisor", "CPU Limits", "hw:cpu", "ü \N{GRINNING FACE}", "...", "@"]
 )
-def test_every_other_text_is_accepted_as_a_name(metadefs: Metadefs, name: str) -> None:
+def test_text_that_can_be_a_path_segment_is_accepted_as_a_name(metadefs: Metadefs, name: str) -> None:
     assert make(metadefs, name).name == name
 
 
