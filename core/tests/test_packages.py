@@ -76,7 +76,7 @@ WITH_ALL = [name for name in PACKAGES if "__all__" in (MODULES[name].read_text()
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_lists_existing_names_once(name):
+def test_each_public_name_of_a_package_exists_and_is_listed_once(name):
     package = importlib.import_module(name)
 
     assert [each for each in package.__all__ if not hasattr(package, each)] == []
@@ -84,7 +84,7 @@ def test_all_lists_existing_names_once(name):
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_lists_every_name_that_others_import_from_the_package(name):
+def test_each_name_that_others_import_from_a_package_is_public(name):
     exported = set(importlib.import_module(name).__all__)
     wanted = set()
     for module, path in MODULES.items():

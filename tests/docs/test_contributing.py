@@ -55,7 +55,7 @@ def test_each_program_that_a_page_names_is_known(page: Path) -> None:
     assert programs <= {"make", "bash", ".venv/bin/python", "calotype.identity"}
 
 
-def test_paths_and_commands_are_found() -> None:
+def test_the_paths_and_commands_of_a_page_are_found() -> None:
     named = set(paths(PAGES[0]))
 
     assert {"core/tests/transfers/test_leases.py", ".ci/run", "docs/tables.py", "setup.cfg"} <= named

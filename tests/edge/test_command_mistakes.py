@@ -359,7 +359,7 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
     assert "--user NAME --project NAME`" in done.output  # a token without a project cannot upload
 
 
-def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
+def test_the_command_token_revoke_prints_the_id_of_the_revoked_token(tmp_path: Path) -> None:
     added = run_here("token", "add", INI, "--user=u", "--project=p", f"data_dir={tmp_path}")
     token = added.stdout.split()[-1]
     done = run_here("token", "revoke", INI, token, f"data_dir={tmp_path}")

@@ -19,7 +19,7 @@ from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
-from calotype.database.pages import Page
+from calotype.database.pages import ImagePage
 from calotype.database.queries import position
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.unit_of_work import Unit
@@ -176,7 +176,7 @@ class Bench:
     def update(self, image: Image, draft: ImageFields) -> Image:
         return self.lifecycle.update(Change(self.caller, draft, image))
 
-    def page(self, limit: int, after: Image | None = None) -> Page:
+    def page(self, limit: int, after: Image | None = None) -> ImagePage:
         """Return a page of the public images, oldest first."""
         listing = ImageQuery(Scope.PUBLIC, limit=limit)
         behind = None if after is None else position(after, listing.sort)

@@ -39,11 +39,11 @@ def walk(bench: Bench, limit: int = 100, **asked: object) -> list[Finding]:
     after = None
     while True:
         page = bench.database.findings(limit=limit, after=after, **asked)
-        seen += page.findings
+        seen += page.records
         if not page.more:
             return seen
-        assert len(page.findings) == limit
-        after = page.findings[-1]
+        assert len(page.records) == limit
+        after = page.records[-1]
 
 
 def test_a_finding_is_read_back_as_it_was_recorded(bench: Bench) -> None:
@@ -69,7 +69,7 @@ def test_an_open_finding_that_is_recorded_again_keeps_its_row(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("state", [FindingState.CLOSED, FindingState.REPAIRED])
-def test_a_finding_is_ended_once(bench: Bench, state: FindingState) -> None:
+def test_a_finding_that_has_ended_cannot_be_ended_again(bench: Bench, state: FindingState) -> None:
     record(bench.database, FindingKind.ORPHAN)
 
     assert not close(bench, FindingKind.MISSING, state=state)

@@ -235,7 +235,7 @@ def test_capabilities_may_be_a_property(install):
     assert build(("tape",))["tape"].can(Capability.WRITE)
 
 
-def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
+def test_the_log_names_a_driver_that_takes_long_to_load(install, caplog, monkeypatch):
     """r1-D7: no other message explains a start that hangs."""
     monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)

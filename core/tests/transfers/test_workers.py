@@ -47,7 +47,7 @@ def work(run, interval=600, name="work"):
     return Work(name, interval, run, Scope.PER_PROCESS)
 
 
-def test_nothing_runs_before_the_start_and_everything_after_it(background):
+def test_background_work_runs_only_after_the_start(background):
     first, second = Counted(), Counted()
     background.add(work(first))
     background.add(work(second))

@@ -35,7 +35,7 @@ def expected(who: str, permission: str, visibility: Visibility) -> bool:
     return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))
 
 
-def test_g_41_every_cell_of_the_table_for_namespaces_is_as_it_is_documented() -> None:
+def test_g_41_every_cell_of_the_table_of_rights_to_namespaces_is_as_documented() -> None:
     for visibility in (Visibility.PUBLIC, Visibility.PRIVATE):
         grants = namespace_grants(Namespace(1, "NS", visibility, False, OWNER, NOW, NOW))
         for who, permission in itertools.product(CALLERS, PERMISSIONS):

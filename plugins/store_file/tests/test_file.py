@@ -104,7 +104,7 @@ def test_write_permission_for_others_cannot_be_configured(mode, tmp_path):
         read_options("disk", FileStore.Options, {"path": str(tmp_path), **mode})
 
 
-def test_the_path_for_a_proxy_leads_to_the_image_below_the_directory(store, blob):
+def test_a_proxy_gets_the_path_of_the_image_relative_to_the_stores_directory(store, blob):
     path = store.file_path(f"file:{KEY}")
 
     assert path == f"0f/{KEY}"

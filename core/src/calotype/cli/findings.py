@@ -46,10 +46,10 @@ def findings(settings: Settings, store: str | None, lift: str | None) -> None:
 
 def _find(database: Database, store: str | None) -> Iterator[Finding]:
     page = database.findings(FindingState.OPEN, store, _PAGE)
-    yield from page.findings
+    yield from page.records
     while page.more:
-        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
-        yield from page.findings
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.records[-1])
+        yield from page.records
 
 
 def _to_text(finding: Finding) -> str:

@@ -28,7 +28,7 @@ from calotype.database.findings import FindingQueries
 from calotype.database.identity import Identity
 from calotype.database.jobs import JobQueries
 from calotype.database.locations import LocationQueries
-from calotype.database.pages import Page, Rows
+from calotype.database.pages import ImagePage, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
@@ -148,7 +148,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         with self.reading() as connection:
             return queries.images_shared_with(connection, project)
 
-    def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
+    def page(self, listing: ImageQuery, *, whole: bool = True) -> ImagePage:
         """Return a page of the images that match the query.
 
         The page reads the parts of its images when it is iterated over. If `whole` is false, it leaves the
@@ -157,7 +157,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         with self.reading() as connection:
             rows = queries.page_rows(connection, listing)
         read = self._complete if whole else parts.bare_all
-        return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
+        return ImagePage(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self.reading() as connection:

@@ -11,10 +11,11 @@ import uuid
 from sqlalchemy import and_, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from calotype.database.keysets import Page, cut_page
 from calotype.database.retry import LockConflict
 from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import FindingRow
-from calotype.model.findings import Finding, FindingCount, FindingKind, FindingPage, FindingState
+from calotype.model.findings import Finding, FindingCount, FindingKind, FindingState
 
 _FINDINGS = FindingRow.__table__
 _NAMESPACE = uuid.UUID("6a0d5f0e-2f43-5c53-9a4c-6f4f3e8b8a51")
@@ -29,8 +30,8 @@ class FindingQueries(Queries):
         store: str | None = None,
         limit: int = 100,
         after: Finding | None = None,
-    ) -> FindingPage:
-        """Return a page of findings, oldest first. A `state` or `store` of None matches all findings.
+    ) -> Page[Finding]:
+        """Return a page of findings, oldest first. None matches every state, or every store.
 
         `after` is the last finding of the previous page.
         """
@@ -44,8 +45,7 @@ class FindingQueries(Queries):
             query = query.where(
                 or_(c.found_at > after.found_at, and_(c.found_at == after.found_at, c.id > after.id))
             )
-        rows = self._all(query)
-        return FindingPage(tuple(Finding(*row) for row in rows[:limit]), more=len(rows) > limit)
+        return cut_page(self._all(query), limit, lambda row: Finding(*row))
 
     def _count_open_findings(self) -> tuple[FindingCount, ...]:
         """Count the open findings by kind and store. Pairs without open findings are left out."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, bindparam, case, func, insert, or_, select, update
 
-from calotype.database.keysets import page_of
+from calotype.database.keysets import Page, cut_page, page_of
 from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import JobRow, LocationRow
 from calotype.model.audit import Actor
 from calotype.model.images import Image, LocationState
-from calotype.model.jobs import Job, JobKind, JobPage, JobStatus, OpenJob
+from calotype.model.jobs import Job, JobKind, JobStatus, OpenJob
 from calotype.model.queries import JobQuery, SortKey
 
 _JOBS = JobRow.__table__
@@ -180,7 +180,7 @@ class JobQueries(Queries):
         row = self._first(select(_JOBS).where(_JOBS.c.id == job_id))
         return None if row is None else _record(row)
 
-    def job_page(self, listing: JobQuery) -> JobPage:
+    def job_page(self, listing: JobQuery) -> Page[Job]:
         """Return a page of the jobs that match the query. Their orders are left out, except for `asked`.
 
         If the list is sorted by time, each status becomes a separate query, because the index begins with the
@@ -194,7 +194,7 @@ class JobQueries(Queries):
         )
         alternatives = [[*wanted, *([] if one is None else [_JOBS.c.status == one])] for one in statuses]
         rows = self._all(page_of(_LISTED, _JOBS.c.id, alternatives, _SORTED, listing))
-        return JobPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
+        return cut_page(rows, listing.limit, _record)
 
     def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
         """Return the newest jobs of an image, at most `limit`, newest first."""

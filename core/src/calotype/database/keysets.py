@@ -5,14 +5,30 @@ So a page costs the same anywhere in the list. Rows that are added or removed me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Select, and_, false, or_, select, union
 
 from calotype.model.queries import SortKey
 
 Columns = Mapping[str, ColumnElement[Any]]
+Record = TypeVar("Record")
+Fetched = TypeVar("Fetched")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Record]):
+    """A page of a list. `more` is true if the list continues after it."""
+
+    records: tuple[Record, ...]
+    more: bool
+
+
+def cut_page(rows: Sequence[Fetched], limit: int, record: Callable[[Fetched], Record]) -> Page[Record]:
+    """Return the page of the first `limit` rows, as records. A further row shows that the list continues."""
+    return Page(tuple(map(record, rows[:limit])), more=len(rows) > limit)
 
 
 class Listing(Protocol):

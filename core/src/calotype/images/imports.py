@@ -153,6 +153,8 @@ class Imports:
         source = external_store(self._stores, self._settings, change.caller, uri)
         targets = self._targets(change, request)
         if not _sets_metadata(change, request):
+            # An image that cannot be imported gets 409 whatever its URI is, so check it before the URI.
+            # `_take` checks it again under the row's lock, because another request may have changed it since.
             image = change.require_image()
             _require_formats(image)
             if image.status is not Status.QUEUED:

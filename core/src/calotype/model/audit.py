@@ -116,11 +116,3 @@ class AuditQuery:
     since: datetime.datetime | None = None
     limit: int = 25
     before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """A page of a list of records. `more` is true if the list continues after it."""
-
-    records: tuple[AuditRecord, ...]
-    more: bool

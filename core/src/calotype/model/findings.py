@@ -46,14 +46,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingPage:
-    """A page of a list of findings. `more` is true if the list continues after it."""
-
-    findings: tuple[Finding, ...]
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
 class FindingCount:
     """The number of open findings of a kind in a store."""
 

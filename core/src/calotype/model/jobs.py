@@ -73,11 +73,3 @@ class OpenJob:
     lease_until: datetime.datetime | None
     waits: bool
     not_before: datetime.datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """A page of a list of jobs. `more` is true if the list continues after it."""
-
-    jobs: tuple[Job, ...]
-    more: bool

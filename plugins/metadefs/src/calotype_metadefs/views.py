@@ -50,7 +50,7 @@ def namespaces(context: Namespaces, request: Request) -> Response:
     page = database.page(listing)
     documents = (
         (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
-        for one, associations in database.each_with(page.namespaces, Kind.ASSOCIATION)
+        for one, associations in database.each_with(page.records, Kind.ASSOCIATION)
     )
     return page_response(request, "namespaces", codec.ROOT, documents, more=page.more)
 

@@ -19,7 +19,7 @@ from webob.multidict import MultiDict
 
 from calotype.api.http.request import Request
 from calotype.config.messages import quoted
-from calotype.database.pages import Page
+from calotype.database.pages import ImagePage
 from calotype.database.queries import position
 from calotype.model.fields import InvalidRequest
 from calotype.model.queries import SortKey
@@ -99,7 +99,7 @@ def read_image_marker(
     return read_marker(request.GET, [key.field for key in sort], find, missing)
 
 
-def next_of_page(request: Request, page: Page, limit: int) -> dict[str, str]:
+def next_of_page(request: Request, page: ImagePage, limit: int) -> dict[str, str]:
     """Return the link to the next page of images under `next`, or nothing on the last page."""
     if not page.more or page.last is None:
         return {}

@@ -66,7 +66,7 @@ class Ledger:
 def open_findings(database: Database, store: str) -> Iterator[Finding]:
     """Yield the open findings about a store, read page by page."""
     page = database.findings(FindingState.OPEN, store, _PAGE)
-    yield from page.findings
+    yield from page.records
     while page.more:
-        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
-        yield from page.findings
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.records[-1])
+        yield from page.records
