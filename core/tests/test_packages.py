@@ -31,7 +31,7 @@ MODULES = modules()
     ["calotype.stores", "calotype.egress", "calotype.images.lifecycle", "calotype.database.database"],
 )
 @pytest.mark.parametrize("library", ["pyramid", "webob", "waitress"])
-def test_layers_below_http_do_not_load_it(package, library):
+def test_layers_below_http_load_no_http_library(package, library):
     code = f"import sys, {package}; sys.exit({library!r} in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -95,7 +95,7 @@ def test_quantities_have_the_same_syntax_in_settings_of_the_core_the_server_and_
     assert (options.room, options.patience) == (10 << 30, 300)
 
 
-def test_numbers_are_accepted_unchanged() -> None:
+def test_a_quantity_that_is_already_a_number_is_unchanged() -> None:
     assert Options(room=5, patience=0.5).room == 5
     with pytest.raises(ValidationError):
         Options(room=[])

@@ -133,7 +133,7 @@ def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
 @pytest.mark.parametrize(
     "key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default", "foo.bar"]
 )
-def test_an_unknown_key_without_a_similar_one_is_an_error_too(key):
+def test_an_unknown_key_without_a_similar_one_is_an_error(key):
     with pytest.raises(SettingsError, match=f"unknown setting {key}"):
         read_settings({}, {**DATABASE, key: "x"})
 

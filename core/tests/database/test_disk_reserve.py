@@ -166,7 +166,7 @@ def test_a_disk_that_stays_full_ends_the_retries(database) -> None:
     assert len(tries) == 4
 
 
-def test_a_database_without_a_reserve_reports_a_full_disk_too(bench: Bench) -> None:
+def test_a_database_without_a_reserve_reports_a_full_disk(bench: Bench) -> None:
     limit_pages(bench.database, 1)
     with pytest.raises(DatabaseFull) as caught:
         add_much(bench.database, frees=True)

@@ -117,7 +117,7 @@ def test_pages_are_in_the_order_of_recording_and_neither_repeat_nor_skip(templat
         assert there == [thing for thing in things if thing[1] == "a"]
 
 
-def test_findings_with_the_same_time_are_paged_too(bench: Bench) -> None:
+def test_pages_neither_repeat_nor_skip_findings_with_the_same_time(bench: Bench) -> None:
     with bench.database.unit() as unit:
         for number in range(20):
             unit.record_finding(FindingKind.ORPHAN, "s", f"key{number}", None, "")
@@ -154,7 +154,7 @@ def test_open_findings_are_counted_by_kind_and_store(bench: Bench) -> None:
     )
 
 
-def test_statuses_of_a_newer_version_are_counted_too(bench: Bench) -> None:
+def test_images_with_a_status_of_a_newer_version_are_counted(bench: Bench) -> None:
     """Metrics of a process whose database another version has written to stay complete."""
     image = bench.reserve()
     with bench.database.engine.begin() as connection:

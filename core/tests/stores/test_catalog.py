@@ -62,7 +62,7 @@ def test_the_settings_need_not_name_a_store():
 
 
 @pytest.mark.parametrize("name", ["Tape", "1tape", "a b", "a.b", "-a", "a" * 64, "caf\xe9", "a\n"])
-def test_an_invalid_name_is_refused(install, name):
+def test_an_invalid_name_of_a_store_is_refused(install, name):
     install("tape")
 
     assert "a store's name has 1 to 63 lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
@@ -269,7 +269,7 @@ def test_the_capacity_of_a_store_is_a_setting_of_the_core(install, key):
 # ---------------------------------------------------------------- the default
 
 
-def test_the_default_is_the_one_that_is_named(install):
+def test_the_default_store_is_the_one_that_the_settings_name(install):
     install("tape")
 
     assert build(("tape", "deep"), "deep", deep={"driver": "tape"}).default == "deep"

@@ -181,7 +181,7 @@ def test_a_fork_makes_its_own_parts_and_leaves_those_of_its_parent_alone(parts):
     assert (parts.made, first.events) == (1, [])
 
 
-def test_the_parts_are_closed_once(parts):
+def test_the_parts_of_an_application_are_closed_only_once(parts):
     app = Application(parts)
     app.stop_serving()
     app.stop_serving()

@@ -194,7 +194,7 @@ def test_048_an_unknown_header_is_refused(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("field", ["is_public", "protected"])
-def test_049_words_for_true_are_true_and_all_others_false(v1: V1, field: str) -> None:
+def test_049_a_word_for_true_is_true_and_any_other_word_is_false(v1: V1, field: str) -> None:
     for word in ("True", "true", "1", "on", "yes", "y", "t", " TRUE "):
         image = v1.make(**{field: word})
         assert image[field] is True, word

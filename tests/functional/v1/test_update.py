@@ -12,7 +12,7 @@ from tests.support.web import Halves, Web
 MD5 = hashlib.md5(BYTES).hexdigest()
 
 
-def test_083_properties_are_replaced(v1: V1) -> None:
+def test_083_an_update_replaces_all_properties(v1: V1) -> None:
     image_id = v1.make()["id"]
     both = {"property_distro": "x", "property_arch": "y"}
     assert changed(v1.put(image_id, **both))["properties"] == {"distro": "x", "arch": "y"}

@@ -157,7 +157,7 @@ def test_059_only_writers_of_the_owning_project_change_an_image(u1: Person, u2: 
     assert r1.patch(u1.make(), change).status == 403
 
 
-def test_060_values_of_a_patch_follow_the_same_rules(u1: Person) -> None:
+def test_060_values_in_a_patch_follow_the_rules_for_a_new_image(u1: Person) -> None:
     image_id = u1.make()
     assert u1.patch(image_id, op("replace", "/tags", [f"t{n}" for n in range(129)])).status == 413
     for path in ("/visibility", "/protected", "/min_disk", "/tags"):
