@@ -2,6 +2,7 @@
 
 import pytest
 
+from calotype.config.plugins import Installed
 from calotype.stores import BadLocation, Capability, ConfigurationError
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.testing import MemoryStore
@@ -22,7 +23,7 @@ READING = DRIVER + "    capabilities = Capability.EXTERNAL\n    schemes = ('tape
 
 
 def build(names=None, default=None, **options) -> Catalog:
-    return build_catalog(names, default, options, ("sha256",))
+    return build_catalog(names, default, options, ("sha256",), Installed())
 
 
 def refused(*args, **kw) -> str:
@@ -345,7 +346,7 @@ def test_a_read_only_store_takes_no_uploads(install):
 
 def test_the_stores_compute_the_digests_that_the_settings_name(install):
     install("tape")
-    catalog = build_catalog(("tape",), None, {}, ("sha256",))
+    catalog = build_catalog(("tape",), None, {}, ("sha256",), Installed())
 
     assert catalog["tape"]._algorithms == ("sha256",)
 
