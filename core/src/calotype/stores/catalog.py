@@ -1,9 +1,9 @@
 """The catalog: the configured stores, by name.
 
 `calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
-name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, every
-installed driver with complete options becomes a store. A named store that cannot be built stops the start;
-a driver that is installed but not named never does. If a store fails later, only its own requests fail.
+name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, the stores
+are those with a key, and the default store. Other drivers are not even imported. A named store that cannot be
+built stops the start; one with keys only is off. If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def build_catalog(
     algorithms: tuple[str, ...],
     installed: Installed,
 ) -> Catalog:
-    """Build the stores that the settings name; if they name none, all whose required options are set.
+    """Build the stores that the settings name; if they name none, those with a key and the default store.
 
     Args:
         names: the value of `calotype.stores`; None if unset.
@@ -104,7 +104,7 @@ def build_catalog(
     """
     catalog = Catalog()
     if names is None:
-        _add_complete(catalog, options, algorithms, installed)
+        _add_mentioned(catalog, default, options, algorithms, installed)
     else:
         _check_names(names, options, installed)
         for name in names:
@@ -131,10 +131,17 @@ def _check_names(names: tuple[str, ...], options: AllOptions, installed: Install
     raise ConfigurationError(unused[0], f"it has options but is not named in calotype.stores{hint}")
 
 
-def _add_complete(
-    catalog: Catalog, options: AllOptions, algorithms: tuple[str, ...], installed: Installed
+def _add_mentioned(
+    catalog: Catalog,
+    default: str | None,
+    options: AllOptions,
+    algorithms: tuple[str, ...],
+    installed: Installed,
 ) -> None:
     for name in sorted({*options, *installed.names(DRIVER)}):
+        if name not in options and name != default:
+            catalog.off[name] = f"no key store.{name}.* is set"
+            continue
         given = options.get(name, {})
         try:
             driver = discovery.load(installed, given.get("driver", name), name)
