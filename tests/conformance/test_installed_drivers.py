@@ -91,7 +91,7 @@ def test_the_other_stores_work_while_one_is_broken(stores: Server) -> None:
 
 
 def test_a_server_with_calotype_ini_loads_no_library_of_remote_stores(tmp_path):
-    """Each library would take 10 MiB and up to 0.2 s. alembic is loaded only for migrations."""
+    """Each driver would take about 10 MiB and 0.15 s. alembic is loaded only for migrations."""
     code = (
         "import sys; from paste.deploy import loadapp; loadapp(f'config:{sys.argv[1]}');"
         "print(*{name.partition('.')[0] for name in sys.modules})"
