@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TypeGuard
 
-from calotype.stores.contract import Reader
 from calotype.stores.errors import BlobChanged, named_errors
 from calotype.stores.measured import BLOCK
+from calotype.stores.values import Reader
 
 
 class LimitedReader:

@@ -1,7 +1,9 @@
+# mypy: disable-error-code="type-abstract"
 """CheckedStore: the wrapper that checks every driver.
 
-It refuses operations that the driver does not declare, hashes uploads, checks receipts, implements ranges for
-drivers without them, and names the store in errors. Its `Bulkhead` limits the number and duration of calls.
+It hashes uploads, checks receipts, and implements ranges for drivers without them. Its `Guard` refuses
+operations that the driver has no ability for, and names the store in errors; its `Bulkhead` limits the number
+and duration of calls.
 """
 
 from __future__ import annotations
@@ -10,90 +12,29 @@ import contextlib
 import itertools
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles
 from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
-from calotype.stores.bulkhead import Bulkhead
-from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Opened, Reader, Store, Stored
-from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, Unsupported, named_errors
-from calotype.stores.gate import Gate
+from calotype.stores.contract import KEY, LOCATION_MAX, MARKER_KEY, WritableStore
+from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, named_errors
+from calotype.stores.guard import Guard
 from calotype.stores.hashing import Digests
 from calotype.stores.measured import (
-    LOCATION_MAX,
     NO_DEMANDS,
     Expectations,
     UploadResult,
     VerifyingReader,
     is_location,
 )
+from calotype.stores.values import Blob, Extent, Opened, Reader, Stored, StoreInfo
 
 log = logging.getLogger(__name__)
 
-#: Called after each operation with the store, the operation, "ok" or an error's class, and its duration in
-#: seconds.
-Observer = Callable[[str, str, str, float], None]
 
-
-_LACKS = {
-    Capability.WRITE: "it takes no uploads",
-    Capability.DELETE: "it deletes nothing",
-    Capability.EXTERNAL: "it accepts no external locations",
-    Capability.LISTING: "it cannot list what it holds",
-}
-
-
-class CheckedStore:
+class CheckedStore(Guard):
     """A configured store as the core uses it: the verbs of the driver, checked."""
-
-    def __init__(
-        self,
-        driver: Store,
-        *,
-        read_only: bool = False,
-        algorithms: tuple[str, ...] = ("sha256", "md5"),
-        bulkhead: Bulkhead | None = None,
-    ):
-        self.name = driver.name
-        self.driver = driver
-        self.bulkhead = bulkhead or Bulkhead(driver.name)
-        #: True if blobs are files on this machine. Opening a file takes less time than handing the call to
-        #: a thread, and the server can send the file without a worker.
-        self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
-        self.schemes = driver.schemes
-        writing = Capability.WRITE | Capability.DELETE
-        self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
-        self.observe: Observer | None = None
-        self.gate: Gate | None = None
-        self.redirect = False
-        self.accel: str | None = None
-        self.scrub = True
-        self.scrub_rate: int | None = None
-        self._algorithms = algorithms
-
-    @contextlib.contextmanager
-    def _using(self, operation: str | None = None) -> Iterator[None]:
-        """Use the driver if the gate admits it, name the store in errors, and report the operation."""
-        began, outcome = time.perf_counter(), "ok"
-        try:
-            if self.gate is not None:
-                self.gate.admit()
-            with named_errors(self.name):
-                yield
-        except BaseException as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            if operation is not None and self.observe is not None:
-                self.observe(self.name, operation, outcome, time.perf_counter() - began)
-
-    def __repr__(self) -> str:
-        return f"<CheckedStore {self.name} of {type(self.driver).__name__}>"
-
-    def can(self, capability: Capability) -> bool:
-        """Return whether the store declares the capability."""
-        return capability in self.capabilities
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
         """Store all bytes of a source, or leave nothing.
@@ -104,39 +45,38 @@ class CheckedStore:
             Exception: the source raised it. Not every failure to read is the client's fault: the
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
-        self._need(Capability.WRITE)
+        driver = self._need(WritableStore)
         if not KEY.fullmatch(key):
             raise BadLocation(self.name, "a key consists of lower-case letters, digits, - and .")
-        with Digests(self._algorithms) as digests:
+        with Digests(self.algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
-            stored = self._stored(key, measured, demands.length)
+            stored = self._stored(partial(driver.add, key, measured, demands.length), measured)
             try:
                 return measured.accept(self.name, stored)
             except Exception:
-                self._withdraw(stored.location)
+                self._withdraw(driver, stored.location)
                 raise
 
-    def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
+    def _stored(self, work: Callable[[], Stored], measured: VerifyingReader) -> Stored:
         """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
         try:
             with self._using("add"):
-                work = partial(self.driver.add, key, measured, length)
                 return self.bulkhead.carry(work, measured, self._remove_late)
         except Exception:
             if measured.failure is None:
                 raise
         raise measured.failure
 
-    def _withdraw(self, location: str) -> None:
+    def _withdraw(self, driver: WritableStore, location: str) -> None:
         try:
-            self.bulkhead.call(partial(self.driver.delete, location))
+            self.bulkhead.call(partial(driver.delete, location))
         except Exception:
             log.exception("store '%s': could not remove a refused upload", self.name)
 
     def _remove_late(self, stored: Stored) -> None:
         """Remove an upload that a hanging driver finished after its request was abandoned."""
         log.warning("store '%s': an upload that hung has ended after all; its bytes are removed", self.name)
-        self.driver.delete(stored.location)
+        self._need(WritableStore).delete(stored.location)
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
@@ -152,7 +92,7 @@ class CheckedStore:
         if length is None and size is not None:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
-        native = ranged and self.can(Capability.RANGES)
+        native = ranged and self.driver.ranges
         get = partial(self.driver.get, location)
         with self._using("get"):
             reader = self._open(partial(get, offset, length) if native else get, size)
@@ -204,18 +144,20 @@ class CheckedStore:
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
-        self._need(Capability.DELETE)
+        driver = self._need(WritableStore)
         with self._using("delete"):
-            self.bulkhead.call(partial(self.driver.delete, location))
+            self.bulkhead.call(partial(driver.delete, location))
 
     def discard(self, key: str) -> None:
         """Remove everything that an unfinished upload left under the key."""
-        self._need(Capability.WRITE)
+        driver = self._need(WritableStore)
         with self._using(), contextlib.suppress(BlobNotFound):
-            self.bulkhead.call(partial(self.driver.discard, key))
+            self.bulkhead.call(partial(driver.discard, key))
 
     def locate(self, key: str) -> str | None:
         """Return the location that `add` returns for the key; None if the store takes no uploads."""
+        if not isinstance(self.driver, WritableStore):
+            return None
         with named_errors(self.name):
             return self.driver.locate(key)
 
@@ -225,15 +167,15 @@ class CheckedStore:
         Raises:
             BadLocation: the location must not be fetched.
         """
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         with self._using():
-            self.bulkhead.call_here(partial(self.driver.check_uri, uri))
+            self.bulkhead.call_here(partial(driver.check_uri, uri))
 
     def register(self, uri: str) -> Stored:
         """Accept an external location; the size is None if the source does not announce it."""
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         with self._using("register"):
-            stored = self.bulkhead.call(partial(self.driver.register, uri))
+            stored = self.bulkhead.call(partial(driver.register, uri))
         if not is_location(stored.location):
             raise BadLocation(
                 self.name,
@@ -248,11 +190,11 @@ class CheckedStore:
         Raises:
             BadLocation, BlobNotFound, Unavailable: see `Store.open_uri`.
         """
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         opened: list[Opened] = []
 
         def work() -> Reader:
-            opened.append(self.driver.open_uri(uri))
+            opened.append(driver.open_uri(uri))
             return opened[0].reader
 
         with self._using("open_uri"):
@@ -262,38 +204,55 @@ class CheckedStore:
 
     def direct_url(self, location: str, expires: int) -> str | None:
         """Return a URL by which a client reads the blob directly from the store; None if there is none."""
-        if not self.can(Capability.DIRECT_URL):
+        if not self.can(DirectUrl):
             return None
+        driver = self._need(DirectUrl)
         with self._using():
-            return self.bulkhead.call(partial(self.driver.direct_url, location, expires))
+            return self.bulkhead.call(partial(driver.direct_url, location, expires))
 
     def accel_path(self, location: str) -> str | None:
         """Return the path at which the front proxy serves the blob's file; None if the proxy does not."""
-        if self.accel is None or not self.keeps_files:
+        if self.accel is None or not self.can(LocalFiles):
             return None
+        driver = self._need(LocalFiles)
         with self._using():
-            path = self.bulkhead.call_here(partial(self.driver.file_path, location))
-        return None if path is None else f"{self.accel}{path}"
+            return f"{self.accel}{self.bulkhead.call_here(partial(driver.file_path, location))}"
+
+    def info(self) -> StoreInfo:
+        """Return how much the store can hold, as far as its driver knows."""
+        with self._using("info"):
+            return self.bulkhead.call(self.driver.info)
+
+    def extents(self, location: str, size: int) -> Iterator[Extent]:
+        """Return the data and the holes of a blob of `size` bytes.
+
+        Raises:
+            StoreError: the driver's extents do not cover the blob, or the store is unavailable.
+        """
+        with self._using("extents"):
+            found = self.bulkhead.call(lambda: list(self.driver.extents(location, size)))
+        require_cover(self.name, found, size)
+        return iter(found)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield all blobs of the store except the marker of its place."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
+            yield from self._without_marker(driver.blobs(), self.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
         """Yield the remains of unfinished uploads, except those of a marker."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
+            yield from self._without_marker(driver.attempts(), MARKER_KEY)
 
     def is_empty(self) -> bool:
         """Return whether the store is empty except for the marker of its place, in one short call."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
 
         def work() -> bool:
-            marker = self.driver.locate(MARKER_KEY)
-            listed = itertools.chain(self.driver.blobs(), self.driver.attempts())
+            marker = self.locate(MARKER_KEY)
+            listed = itertools.chain(driver.blobs(), driver.attempts())
             return next(self._without_marker(listed, marker), None) is None
 
         with self._using():
@@ -341,6 +300,13 @@ class CheckedStore:
         """Close connections, without waiting for a driver that hangs. May be called twice."""
         self.bulkhead.close(self.driver.close)
 
-    def _need(self, capability: Capability) -> None:
-        if not self.can(capability):
-            raise Unsupported(self.name, _LACKS[capability])
+
+def require_cover(store: str, extents: list[Extent], size: int) -> None:
+    """Raise StoreError unless the extents cover all bytes, in order and without gaps."""
+    end = 0
+    for extent in extents:
+        if extent.offset != end or extent.length <= 0:
+            raise StoreError(store, "its driver gave extents with gaps or in the wrong order")
+        end += extent.length
+    if end != size:
+        raise StoreError(store, f"its driver gave extents of {end} bytes for an image of {size}")

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from calotype.stores.contract import Reader, Stored
+from calotype.stores.contract import LOCATION_MAX
 from calotype.stores.errors import (
     SourceBroken,
     SourceError,
@@ -16,11 +16,10 @@ from calotype.stores.errors import (
     Unavailable,
 )
 from calotype.stores.hashing import Digests
+from calotype.stores.values import Reader, Stored
 
 #: Size of the core's reads, in bytes. 256 KiB were 15 % slower, 4 MiB no faster.
 BLOCK = 1 << 19
-#: The longest location that the database keeps.
-LOCATION_MAX = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from calotype.stores import (
     Blob,
     BlobChanged,
     BlobNotFound,
-    Capability,
     Duplicate,
+    External,
+    Listing,
     Reader,
-    Store,
     Stored,
     StoreFull,
     StoreOptions,
+    WritableStore,
 )
 
 _OWN = re.compile(r"blob:([0-9a-z.-]{1,1000})", re.ASCII)
@@ -53,14 +54,13 @@ class MemoryOptions(StoreOptions):
         return self._shelf
 
 
-class MemoryStore(Store[MemoryOptions]):
+class MemoryStore(WritableStore[MemoryOptions], Listing, External):
     """A driver that keeps blobs in a dictionary. `memory:NAME` is an external location in `shelf.foreign`."""
 
+    api_version = (2, 0)
     Options = MemoryOptions
     schemes = ("memory",)
-    capabilities = (
-        Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.EXTERNAL | Capability.LISTING
-    )
+    ranges = True
 
     def __init__(self, name: str, options: MemoryOptions):
         super().__init__(name, options)
@@ -102,7 +102,7 @@ class MemoryStore(Store[MemoryOptions]):
         with contextlib.suppress(BlobNotFound):
             self.delete(f"blob:{key}")
 
-    def locate(self, key: str) -> str | None:
+    def locate(self, key: str) -> str:
         return f"blob:{key}"
 
     def check_uri(self, uri: str) -> None:
