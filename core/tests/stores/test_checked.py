@@ -7,12 +7,16 @@ import pytest
 from calotype.stores import (
     BadLocation,
     BlobNotFound,
-    Capability,
+    DirectUrl,
+    Extent,
+    External,
+    Listing,
     SourceMismatch,
     Stored,
     StoreError,
     Unavailable,
     Unsupported,
+    WritableStore,
 )
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import LOCATION_MAX
@@ -62,30 +66,53 @@ def test_a_failed_removal_is_logged_and_does_not_hide_the_first_error(caplog):
 
 
 VERBS = {
-    "add": (Capability.WRITE, lambda store: store.add("k", Trickle(DATA))),
-    "discard": (Capability.WRITE, lambda store: store.discard("k")),
-    "delete": (Capability.DELETE, lambda store: store.delete("blob:k")),
-    "register": (Capability.EXTERNAL, lambda store: store.register("memory:x")),
-    "blobs": (Capability.LISTING, lambda store: list(store.blobs())),
-    "attempts": (Capability.LISTING, lambda store: list(store.attempts())),
+    "add": (WritableStore, lambda store: store.add("k", Trickle(DATA))),
+    "discard": (WritableStore, lambda store: store.discard("k")),
+    "delete": (WritableStore, lambda store: store.delete("blob:k")),
+    "register": (External, lambda store: store.register("memory:x")),
+    "blobs": (Listing, lambda store: list(store.blobs())),
+    "attempts": (Listing, lambda store: list(store.attempts())),
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_whose_capability_is_not_declared_is_refused_without_asking_the_driver(verb):
-    capability, call = VERBS[verb]
+def test_a_verb_whose_ability_is_withheld_is_refused_without_asking_the_driver(verb):
+    ability, call = VERBS[verb]
     driver = Bent(**{verb: raising(AssertionError("the driver was asked"))})
-    driver.capabilities &= ~capability
+    driver.withheld = frozenset({ability})
     with pytest.raises(Unsupported, match=r"^store 'bent': it "):
         call(CheckedStore(driver))
 
 
-def test_a_driver_that_does_not_declare_direct_urls_gives_none():
-    store = checked(direct_url=lambda location, expires: "https://x")
+def test_a_driver_without_direct_urls_gives_none():
+    class Linked(Bent, DirectUrl):
+        def direct_url(self, location, expires):
+            return "https://x"
 
-    assert store.direct_url("blob:k", 60) is None
-    store.capabilities |= Capability.DIRECT_URL
-    assert store.direct_url("blob:k", 60) == "https://x"
+    assert checked().direct_url("blob:k", 60) is None
+    linked = Linked()
+    assert CheckedStore(linked).direct_url("blob:k", 60) == "https://x"
+    linked.withheld = frozenset({DirectUrl})
+    assert CheckedStore(linked).direct_url("blob:k", 60) is None
+
+
+@pytest.mark.parametrize(
+    "extents",
+    [
+        [],
+        [Extent(0, 4999)],
+        [Extent(0, 5001)],
+        [Extent(1, 4999)],
+        [Extent(0, 10), Extent(11, 4989)],
+        [Extent(0, 10), Extent(9, 4991)],
+        [Extent(0, 5000), Extent(5000, 0)],
+        [Extent(0, 10), Extent(10, -10), Extent(0, 5000)],
+    ],
+)
+def test_extents_that_do_not_cover_the_blob_are_an_error_of_the_driver(extents):
+    store = checked(extents=lambda location, size: iter(extents))
+    with pytest.raises(StoreError, match=r"^store 'bent': its driver gave extents"):
+        store.extents("blob:k", 5000)
 
 
 def test_a_read_only_store_can_be_read_but_refuses_uploads():
@@ -98,8 +125,8 @@ def test_a_read_only_store_can_be_read_but_refuses_uploads():
         store.add("other", Trickle(DATA))
     with pytest.raises(Unsupported):
         store.delete(location)
-    assert store.can(Capability.RANGES)
-    assert not store.can(Capability.WRITE | Capability.DELETE)
+    assert store.driver.ranges
+    assert not store.can(WritableStore)
 
 
 def test_a_checked_store_shows_its_name_and_driver():
