@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from calotype.stores import (
+    LOCATION_MAX,
     BadLocation,
     BlobNotFound,
     DirectUrl,
-    Extent,
     External,
     Listing,
     SourceMismatch,
@@ -19,7 +19,6 @@ from calotype.stores import (
     WritableStore,
 )
 from calotype.stores.checked import CheckedStore
-from calotype.stores.measured import LOCATION_MAX
 from calotype.testing import Trickle
 from core.tests.stores.checked import DATA, Bent, add, checked, raising, read
 
@@ -94,25 +93,6 @@ def test_a_driver_without_direct_urls_gives_none():
     assert CheckedStore(linked).direct_url("blob:k", 60) == "https://x"
     linked.withheld = frozenset({DirectUrl})
     assert CheckedStore(linked).direct_url("blob:k", 60) is None
-
-
-@pytest.mark.parametrize(
-    "extents",
-    [
-        [],
-        [Extent(0, 4999)],
-        [Extent(0, 5001)],
-        [Extent(1, 4999)],
-        [Extent(0, 10), Extent(11, 4989)],
-        [Extent(0, 10), Extent(9, 4991)],
-        [Extent(0, 5000), Extent(5000, 0)],
-        [Extent(0, 10), Extent(10, -10), Extent(0, 5000)],
-    ],
-)
-def test_extents_that_do_not_cover_the_blob_are_an_error_of_the_driver(extents):
-    store = checked(extents=lambda location, size: iter(extents))
-    with pytest.raises(StoreError, match=r"^store 'bent': its driver gave extents"):
-        store.extents("blob:k", 5000)
 
 
 def test_a_read_only_store_can_be_read_but_refuses_uploads():
