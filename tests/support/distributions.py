@@ -29,15 +29,15 @@ import tempfile
 from pathlib import Path
 
 from calotype.stores import (
-    Blob, BlobNotFound, Capability, Duplicate, Store, Stored, StoreOptions, Unavailable
+    Blob, BlobNotFound, Duplicate, Listing, Stored, StoreOptions, Unavailable, WritableStore
 )
 
 
-class PlainStore(Store):
+class PlainStore(WritableStore, Listing):
+    api_version = (2, 0)
+
     class Options(StoreOptions):
         path: Path
-
-    capabilities = Capability.WRITE | Capability.DELETE | Capability.LISTING
 
     def get(self, location, offset=0, length=None):
         return self._open(location)

@@ -12,7 +12,7 @@ from calotype.stores.toolkit import (
     READ_AFTER_BREAK,
     Part,
     PartLimits,
-    Parts,
+    PartReader,
     ResumingReader,
     key_of,
     retry_after,
@@ -125,7 +125,7 @@ def test_errors_other_than_broken_connections_are_passed_on():
 
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), min_size=60, max_size=60), st.booleans())
 def test_parts_add_up_to_the_source_although_their_memory_is_reused(data, sizes, spool):
-    parts, cut = Parts("far", Trickle(data), iter(sizes), PartLimits(1, 10, spool=spool)), []
+    parts, cut = PartReader("far", Trickle(data), iter(sizes), PartLimits(1, 10, spool=spool)), []
     last = False
     while not last:
         part = parts.next()
@@ -139,7 +139,7 @@ def test_parts_add_up_to_the_source_although_their_memory_is_reused(data, sizes,
 
 
 def test_a_part_uses_the_memory_of_one_that_was_released():
-    parts = Parts("far", Trickle(bytes(30)), iter([10, 10, 10]), PartLimits(1, 100))
+    parts = PartReader("far", Trickle(bytes(30)), iter([10, 10, 10]), PartLimits(1, 100))
     first, held = parts.next(), parts.next()
     parts.release(first)
 
@@ -148,7 +148,7 @@ def test_a_part_uses_the_memory_of_one_that_was_released():
 
 
 def test_bytes_after_a_part_can_be_read_directly():
-    parts = Parts("far", Trickle(DATA), iter([10]), PartLimits(1, 100))
+    parts = PartReader("far", Trickle(DATA), iter([10]), PartLimits(1, 100))
     parts.next()
 
     assert b"".join(iter(lambda: parts.read(7), b"")) == DATA[10:]
@@ -162,7 +162,7 @@ def test_bytes_after_a_part_can_be_read_directly():
 )
 def test_sending_parts_stays_within_the_limits(size, threads, memory, spool):
     limits = PartLimits(threads, memory, spool=spool)
-    parts = Parts("far", Trickle(DATA), iter([size] * 1000), limits)
+    parts = PartReader("far", Trickle(DATA), iter([size] * 1000), limits)
     lock, held, most, next_part = threading.Lock(), [], [0], parts.next
 
     def note(change):
@@ -189,7 +189,7 @@ def test_sending_parts_stays_within_the_limits(size, threads, memory, spool):
 
 
 def test_a_part_that_fails_ends_the_upload_and_all_threads():
-    sent, parts = [], Parts("far", Trickle(DATA), iter([10] * 100), PartLimits(2, 40))
+    sent, parts = [], PartReader("far", Trickle(DATA), iter([10] * 100), PartLimits(2, 40))
 
     def send(number, part):
         if number == 3:
@@ -204,6 +204,6 @@ def test_a_part_that_fails_ends_the_upload_and_all_threads():
 
 
 def test_a_source_with_more_parts_than_sizes_names_the_option():
-    parts = Parts("far", Trickle(DATA), iter([10, 10]), PartLimits(1, 100, option="segment_size"))
+    parts = PartReader("far", Trickle(DATA), iter([10, 10]), PartLimits(1, 100, option="segment_size"))
     with pytest.raises(StoreFull, match=r"more than 2 parts \(set segment_size\)"):
         parts.send(parts.next(), lambda number, part: None)

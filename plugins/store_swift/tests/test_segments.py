@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype.stores import Unavailable
-from calotype.stores.toolkit import PartLimits, Parts
+from calotype.stores.toolkit import PartLimits, PartReader
 from calotype.testing import Trickle, pattern
 from calotype_store_swift.options import OBJECT_MAX
 from calotype_store_swift.segments import SEGMENT, PartBody, md5_of, segment_sizes
@@ -51,7 +51,7 @@ def test_the_first_14_gibibytes_of_a_source_of_unknown_size_are_segments_of_the_
 def test_a_part_can_be_sent_again_until_bytes_after_it_are_read(spool: bool, tmp_path) -> None:
     data = pattern(100_000)
     limits = PartLimits(1, 1000 if spool else 1 << 20, spool=True, folder=tmp_path)
-    parts = Parts("swift", Trickle(data), iter([60_000]), limits)
+    parts = PartReader("swift", Trickle(data), iter([60_000]), limits)
     part = parts.next()
     body = PartBody("swift", part, parts)
 

@@ -20,9 +20,10 @@ from calotype.database.opening import open_database
 from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
 from calotype.identity.token_file import find_missing_tokens
+from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles, Parts
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 from calotype.stores.errors import StoreError, for_operators
 from calotype.stores.probe import probe
 from calotype.transfers.markers import PlaceState
@@ -64,7 +65,7 @@ from calotype.transfers.places import Place, Places
 def stores(
     settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool
 ) -> None:
-    """Show the stores: driver, capabilities, options, state, and which database their places belong to.
+    """Show the stores: driver, abilities, options, state, and which database their places belong to.
 
     Warn about secrets and databases that other users of the machine could read or write.
     The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
@@ -136,7 +137,7 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
         return
     state, _, _ = place.remark().partition(": ")  # leave out the command, because it is running already
     click.echo(f"store '{name}': {state}")
-    if catalog[name].can(Capability.LISTING):
+    if catalog[name].can(Listing):
         held = place.contents()
         click.echo(
             f"It holds {held.count} blobs with {held.bytes} bytes in all; {held.known} of them belong to "
@@ -186,7 +187,7 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         driver, store = entry.driver, entry.store
         rows = {
             "driver": [f"{driver.name}, of {driver.distribution} {driver.version}"],
-            "capabilities": [_capabilities(store.capabilities)],
+            "abilities": [_abilities(store)],
             "options": _listed(store.driver.options.shown()),
             "core's options": _listed(entry.options.shown()),
         }
@@ -195,7 +196,7 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         steps = list(probe(store)) if probing and not error else []
         for step in steps:
             rows[step.name] = [step.error or "ok"]
-        if store.can(Capability.WRITE):
+        if store.can(WritableStore):
             rows["place"] = [places[name].remark() if places else "not known: the database cannot be read"]
         for title, lines in rows.items():
             for line in lines:
@@ -224,5 +225,8 @@ def _listed(options: Mapping[str, str]) -> list[str]:
     return [f"{option} = {value}" for option, value in options.items()] or ["none"]
 
 
-def _capabilities(capabilities: Capability) -> str:
-    return ", ".join(c.name.lower() for c in Capability if c in capabilities and c.name) or "read"
+def _abilities(store: CheckedStore) -> str:
+    named = {"write": WritableStore, "list": Listing, "external": External, "direct url": DirectUrl}
+    named |= {"local files": LocalFiles, "parts": Parts}
+    found = [name for name, ability in named.items() if store.can(ability)]
+    return ", ".join(["read", *(["ranges"] if store.driver.ranges else []), *found])

@@ -77,13 +77,8 @@ class Plugin:
     version: str
 
 
-<<<<<<< HEAD
-class _Installed(DriverManager[Any]):
-    """A DriverManager that reads entry points from `importlib.metadata`.
-=======
 class _Manager(DriverManager[Any]):
     """A DriverManager that is given its entry points.
->>>>>>> w-load
 
     stevedore 5 reads a cache file, which misses plugins installed or removed within the same two minutes.
     """
@@ -137,13 +132,8 @@ def load(installed: Installed, kind: Kind, name: str, place: str = "") -> Plugin
     return Plugin(kind, name, manager.driver, distribution.name, distribution.version)
 
 
-<<<<<<< HEAD
-def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
-    """Return the distribution of an entry point. Only an entry point that is made by hand has none."""
-=======
 def _distribution(entry: EntryPoint) -> Distribution:
     """Return the distribution of an entry point. Only an entry point that is made by hand has none."""
->>>>>>> w-load
     if entry.dist is None:
         raise LookupError(f"the entry point {entry.name} belongs to no distribution")
     return entry.dist

@@ -13,8 +13,8 @@ from calotype.model.images import Image, Location
 from calotype.model.states import Status
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Reader
 from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, Unsupported
+from calotype.stores.values import Reader
 from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.verified import verified
 

@@ -32,7 +32,7 @@ from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 from calotype.stores.errors import BadLocation
 from calotype.stores.measured import Expectations
 from calotype.transfers.job_spec import JobSpec, add_job
@@ -300,7 +300,7 @@ def writable_store(stores: Catalog, name: str | None) -> CheckedStore:
         UnknownStore: there is no such store, or it takes no uploads.
     """
     name = name or stores.default
-    writable = [store.name for store in stores if store.can(Capability.WRITE)]
+    writable = [store.name for store in stores if store.can(WritableStore)]
     if not writable:
         raise UnknownStore("This service has no store that takes uploads.")
     if name is None:

@@ -12,7 +12,7 @@ from calotype.images.audit import forget_old
 from calotype.model.audit import Actor
 from calotype.model.findings import FindingKind
 from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 from calotype.stores.errors import StoreError
 from calotype.transfers.comparing import Pace
 from calotype.transfers.copies import Copies
@@ -52,7 +52,7 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (rate := store.scrub_rate or settings.scrub_rate)
-            and Capability.WRITE in store.driver.capabilities  # other stores do not hold our bytes
+            and isinstance(store.driver, WritableStore)  # other stores do not hold our bytes
         ]
 
     @retry_on_conflict

@@ -6,7 +6,8 @@ independently of HTTP. See docs/writing-a-store.md.
 
 from calotype.config.private_files import give_to_owner_of, make_directory
 from calotype.config.quantities import Seconds, Size
-from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Opened, Reader, Store, Stored
+from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles, Parts
+from calotype.stores.contract import API_VERSION, KEY, LOCATION_MAX, MARKER_KEY, Store, WritableStore
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -21,25 +22,38 @@ from calotype.stores.errors import (
     SourceTooLarge,
     StoreError,
     StoreFull,
+    TooLarge,
     Unavailable,
     Unsupported,
 )
 from calotype.stores.options import StoreOptions
+from calotype.stores.values import Blob, Extent, Opened, PartReceipt, Piece, Reader, Stored, StoreInfo
 
 __all__ = [
     "API_VERSION",
     "KEY",
+    "LOCATION_MAX",
+    "MARKER_KEY",
     "Store",
+    "WritableStore",
+    "Listing",
+    "External",
+    "DirectUrl",
+    "LocalFiles",
+    "Parts",
     "StoreOptions",
     "Size",
     "Seconds",
     "give_to_owner_of",
     "make_directory",
-    "Capability",
     "Reader",
     "Stored",
     "Opened",
     "Blob",
+    "Extent",
+    "PartReceipt",
+    "Piece",
+    "StoreInfo",
     "StoreError",
     "ConfigurationError",
     "BadLocation",
@@ -48,6 +62,7 @@ __all__ = [
     "Duplicate",
     "Unsupported",
     "StoreFull",
+    "TooLarge",
     "Unavailable",
     "Misconfigured",
     "SourceError",

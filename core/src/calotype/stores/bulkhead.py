@@ -20,11 +20,11 @@ from typing import Protocol, TypeVar
 from pydantic import Field
 
 from calotype.config.quantities import Seconds
-from calotype.stores.contract import Reader
 from calotype.stores.daemon_threads import DaemonThreads
 from calotype.stores.errors import Busy, Overdue, Unavailable
 from calotype.stores.options import StoreOptions
 from calotype.stores.slots import Clock, Slot, Slots
+from calotype.stores.values import Reader
 
 log = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from calotype.config.messages import did_you_mean
 from calotype.config.plugins import Installed
 from calotype.stores import discovery
+from calotype.stores.abilities import External
 from calotype.stores.bulkhead import Bulkhead
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 from calotype.stores.core_options import CoreOptions
-from calotype.stores.discovery import DRIVER, Driver, blamed, lacks_locate
+from calotype.stores.discovery import DRIVER, Driver, blamed
 from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
 from calotype.stores.options import read_options
 
@@ -65,10 +66,10 @@ class Catalog:
         """Return the store that accepts this URI from a client.
 
         Raises:
-            UnsupportedScheme: no store, or more than one, declares EXTERNAL for its scheme.
+            UnsupportedScheme: no store, or more than one, takes External locations with its scheme.
         """
         scheme = uri.partition(":")[0].lower()
-        takers = [s for s in self if s.can(Capability.EXTERNAL) and scheme in s.schemes]
+        takers = [s for s in self if s.can(External) and scheme in s.schemes]
         if len(takers) != 1:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
             raise UnsupportedScheme(f"External sources are not supported: no store takes {shown} locations")
@@ -170,8 +171,6 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...], ins
         own = {key: given[key] for key in given if key not in core_keys}
         options = read_options(name, driver.store_class.Options, own, core_keys)
         naive = driver.store_class(name, options)
-        if not isinstance(naive.capabilities, Capability) or lacks_locate(naive):
-            raise TypeError("its instance does not follow the contract")
         bulkhead = Bulkhead(name, core)
         store = CheckedStore(naive, read_only=core.read_only, algorithms=algorithms, bulkhead=bulkhead)
     store.redirect, store.accel = core.redirect, core.accel
@@ -180,7 +179,7 @@ def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...], ins
 
 
 def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> str | None:
-    writable = [store.name for store in catalog if store.can(Capability.WRITE)]
+    writable = [store.name for store in catalog if store.can(WritableStore)]
     if catalog.entries and not writable:
         log.warning("no store takes uploads, so each upload gets 400: %s", ", ".join(catalog.entries))
     if default is None:
@@ -199,7 +198,7 @@ def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> st
 
 def _refuse_default(store: CheckedStore) -> None:
     """Refuse a default store whose driver takes no uploads. Warn of one that is read-only for a while."""
-    if Capability.WRITE in store.driver.capabilities:
+    if isinstance(store.driver, WritableStore):
         log.warning(
             "store '%s' takes no uploads, because store.%s.read_only is set: each upload that names no store "
             "gets 400; set calotype.default_store to a store that takes uploads",

@@ -1,7 +1,9 @@
+# mypy: disable-error-code="type-abstract"
 """CheckedStore: the wrapper that checks every driver.
 
-It refuses operations that the driver does not declare, hashes uploads, checks receipts, implements ranges for
-drivers without them, and names the store in errors. Its `Bulkhead` limits the number and duration of calls.
+It hashes uploads, checks receipts, and implements ranges for drivers without them. Its `Guard` refuses
+operations that the driver has no ability for, and names the store in errors; its `Bulkhead` limits the number
+and duration of calls.
 """
 
 from __future__ import annotations
@@ -10,90 +12,49 @@ import contextlib
 import itertools
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles
 from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
-from calotype.stores.bulkhead import Bulkhead
-from calotype.stores.contract import KEY, MARKER_KEY, Blob, Capability, Opened, Reader, Store, Stored
-from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, Unsupported, named_errors
-from calotype.stores.gate import Gate
+from calotype.stores.contract import KEY, LOCATION_MAX, MARKER_KEY, WritableStore
+from calotype.stores.errors import (
+    BadLocation,
+    BlobChanged,
+    BlobNotFound,
+    SourceError,
+    StoreError,
+    named_errors,
+)
+from calotype.stores.guard import Guard
 from calotype.stores.hashing import Digests
 from calotype.stores.measured import (
-    LOCATION_MAX,
     NO_DEMANDS,
     Expectations,
     UploadResult,
     VerifyingReader,
-    is_location,
 )
+from calotype.stores.promises import (
+    is_location,
+    require,
+    require_block,
+    require_extents,
+    require_info,
+    require_listed,
+    require_opened,
+    require_path,
+    require_reader,
+    require_size,
+    require_stored,
+    require_url,
+)
+from calotype.stores.values import Blob, Extent, Opened, Reader, Stored, StoreInfo
 
 log = logging.getLogger(__name__)
 
-#: Called after each operation with the store, the operation, "ok" or an error's class, and its duration in
-#: seconds.
-Observer = Callable[[str, str, str, float], None]
 
-
-_LACKS = {
-    Capability.WRITE: "it takes no uploads",
-    Capability.DELETE: "it deletes nothing",
-    Capability.EXTERNAL: "it accepts no external locations",
-    Capability.LISTING: "it cannot list what it holds",
-}
-
-
-class CheckedStore:
+class CheckedStore(Guard):
     """A configured store as the core uses it: the verbs of the driver, checked."""
-
-    def __init__(
-        self,
-        driver: Store,
-        *,
-        read_only: bool = False,
-        algorithms: tuple[str, ...] = ("sha256", "md5"),
-        bulkhead: Bulkhead | None = None,
-    ):
-        self.name = driver.name
-        self.driver = driver
-        self.bulkhead = bulkhead or Bulkhead(driver.name)
-        #: True if blobs are files on this machine. Opening a file takes less time than handing the call to
-        #: a thread, and the server can send the file without a worker.
-        self.keeps_files = getattr(driver.file_path, "__func__", None) is not Store.file_path
-        self.schemes = driver.schemes
-        writing = Capability.WRITE | Capability.DELETE
-        self.capabilities = driver.capabilities & ~writing if read_only else driver.capabilities
-        self.observe: Observer | None = None
-        self.gate: Gate | None = None
-        self.redirect = False
-        self.accel: str | None = None
-        self.scrub = True
-        self.scrub_rate: int | None = None
-        self._algorithms = algorithms
-
-    @contextlib.contextmanager
-    def _using(self, operation: str | None = None) -> Iterator[None]:
-        """Use the driver if the gate admits it, name the store in errors, and report the operation."""
-        began, outcome = time.perf_counter(), "ok"
-        try:
-            if self.gate is not None:
-                self.gate.admit()
-            with named_errors(self.name):
-                yield
-        except BaseException as error:
-            outcome = type(error).__name__
-            raise
-        finally:
-            if operation is not None and self.observe is not None:
-                self.observe(self.name, operation, outcome, time.perf_counter() - began)
-
-    def __repr__(self) -> str:
-        return f"<CheckedStore {self.name} of {type(self.driver).__name__}>"
-
-    def can(self, capability: Capability) -> bool:
-        """Return whether the store declares the capability."""
-        return capability in self.capabilities
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
         """Store all bytes of a source, or leave nothing.
@@ -104,39 +65,42 @@ class CheckedStore:
             Exception: the source raised it. Not every failure to read is the client's fault: the
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
-        self._need(Capability.WRITE)
+        driver = self._need(WritableStore)
         if not KEY.fullmatch(key):
             raise BadLocation(self.name, "a key consists of lower-case letters, digits, - and .")
-        with Digests(self._algorithms) as digests:
+        with Digests(self.algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
-            stored = self._stored(key, measured, demands.length)
+            stored = self._stored(partial(driver.add, key, measured, demands.length), measured)
             try:
                 return measured.accept(self.name, stored)
             except Exception:
-                self._withdraw(stored.location)
+                self._withdraw(driver, getattr(stored, "location", driver.locate(key)))
                 raise
 
-    def _stored(self, key: str, measured: VerifyingReader, length: int | None) -> Stored:
+    def _stored(self, work: Callable[[], Stored], measured: VerifyingReader) -> Stored:
         """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
         try:
             with self._using("add"):
-                work = partial(self.driver.add, key, measured, length)
                 return self.bulkhead.carry(work, measured, self._remove_late)
-        except Exception:
+        except Exception as error:
             if measured.failure is None:
+                if isinstance(error, SourceError) and not measured.has_failed:
+                    raise StoreError(
+                        self.name, "its driver blames the source, which has not failed"
+                    ) from error
                 raise
         raise measured.failure
 
-    def _withdraw(self, location: str) -> None:
+    def _withdraw(self, driver: WritableStore, location: str) -> None:
         try:
-            self.bulkhead.call(partial(self.driver.delete, location))
+            self.bulkhead.call(partial(driver.delete, location))
         except Exception:
             log.exception("store '%s': could not remove a refused upload", self.name)
 
     def _remove_late(self, stored: Stored) -> None:
         """Remove an upload that a hanging driver finished after its request was abandoned."""
         log.warning("store '%s': an upload that hung has ended after all; its bytes are removed", self.name)
-        self.driver.delete(stored.location)
+        self._need(WritableStore).delete(stored.location)
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None
@@ -152,7 +116,7 @@ class CheckedStore:
         if length is None and size is not None:
             length = size - offset
         ranged = offset > 0 or (length is not None and length != size)
-        native = ranged and self.can(Capability.RANGES)
+        native = ranged and self.driver.ranges
         get = partial(self.driver.get, location)
         with self._using("get"):
             reader = self._open(partial(get, offset, length) if native else get, size)
@@ -168,7 +132,7 @@ class CheckedStore:
         """Open a reader. Check a file's size now, because the server may bypass the reader."""
 
         def work() -> Reader:
-            reader = get()
+            reader = require_reader(self.name, get())
             held = os.fstat(reader.fileno()).st_size if is_plain_file(reader) else size
             if size is not None and held != size:
                 reader.close()
@@ -188,9 +152,9 @@ class CheckedStore:
 
         def work() -> bytes:
             data = b""
-            with contextlib.closing(self.driver.get(location)) as reader:
+            with contextlib.closing(require_reader(self.name, self.driver.get(location))) as reader:
                 while len(data) < most and (block := reader.read(most - len(data))):
-                    data += block
+                    data += require_block(self.name, block, most - len(data))
             return data
 
         with self._using("get"):
@@ -200,24 +164,27 @@ class CheckedStore:
         """Return the blob's size in bytes; None if the store does not know it."""
         work = partial(self.driver.size, location)
         with self._using("size"):
-            return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
+            size = self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
+        return require_size(self.name, size)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
-        self._need(Capability.DELETE)
+        driver = self._need(WritableStore)
         with self._using("delete"):
-            self.bulkhead.call(partial(self.driver.delete, location))
+            self.bulkhead.call(partial(driver.delete, location))
 
     def discard(self, key: str) -> None:
         """Remove everything that an unfinished upload left under the key."""
-        self._need(Capability.WRITE)
+        driver = self._need(WritableStore)
         with self._using(), contextlib.suppress(BlobNotFound):
-            self.bulkhead.call(partial(self.driver.discard, key))
+            self.bulkhead.call(partial(driver.discard, key))
 
     def locate(self, key: str) -> str | None:
         """Return the location that `add` returns for the key; None if the store takes no uploads."""
+        if not isinstance(self.driver, WritableStore):
+            return None
         with named_errors(self.name):
-            return self.driver.locate(key)
+            return require(self.name, self.driver.locate(key), str, "locate")
 
     def check_uri(self, uri: str) -> None:
         """Raise an error if the form of an external location forbids fetching it. Send nothing to it.
@@ -225,15 +192,15 @@ class CheckedStore:
         Raises:
             BadLocation: the location must not be fetched.
         """
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         with self._using():
-            self.bulkhead.call_here(partial(self.driver.check_uri, uri))
+            self.bulkhead.call_here(partial(driver.check_uri, uri))
 
     def register(self, uri: str) -> Stored:
         """Accept an external location; the size is None if the source does not announce it."""
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         with self._using("register"):
-            stored = self.bulkhead.call(partial(self.driver.register, uri))
+            stored = require_stored(self.name, self.bulkhead.call(partial(driver.register, uri)), "register")
         if not is_location(stored.location):
             raise BadLocation(
                 self.name,
@@ -248,11 +215,11 @@ class CheckedStore:
         Raises:
             BadLocation, BlobNotFound, Unavailable: see `Store.open_uri`.
         """
-        self._need(Capability.EXTERNAL)
+        driver = self._need(External)
         opened: list[Opened] = []
 
         def work() -> Reader:
-            opened.append(self.driver.open_uri(uri))
+            opened.append(require_opened(self.name, driver.open_uri(uri)))
             return opened[0].reader
 
         with self._using("open_uri"):
@@ -262,47 +229,66 @@ class CheckedStore:
 
     def direct_url(self, location: str, expires: int) -> str | None:
         """Return a URL by which a client reads the blob directly from the store; None if there is none."""
-        if not self.can(Capability.DIRECT_URL):
+        if not self.can(DirectUrl):
             return None
+        driver = self._need(DirectUrl)
         with self._using():
-            return self.bulkhead.call(partial(self.driver.direct_url, location, expires))
+            return require_url(self.name, self.bulkhead.call(partial(driver.direct_url, location, expires)))
 
     def accel_path(self, location: str) -> str | None:
         """Return the path at which the front proxy serves the blob's file; None if the proxy does not."""
-        if self.accel is None or not self.keeps_files:
+        if self.accel is None or not self.can(LocalFiles):
             return None
+        driver = self._need(LocalFiles)
         with self._using():
-            path = self.bulkhead.call_here(partial(self.driver.file_path, location))
-        return None if path is None else f"{self.accel}{path}"
+            path = self.bulkhead.call_here(partial(driver.file_path, location))
+        return f"{self.accel}{require_path(self.name, path)}"
+
+    def info(self) -> StoreInfo:
+        """Return how much the store can hold, as far as its driver knows."""
+        with self._using("info"):
+            return require_info(self.name, self.bulkhead.call(self.driver.info))
+
+    def extents(self, location: str, size: int) -> Iterator[Extent]:
+        """Return the data and the holes of a blob of `size` bytes.
+
+        Raises:
+            StoreError: the driver's extents do not cover the blob, or the store is unavailable.
+        """
+        with self._using("extents"):
+            found = self.bulkhead.call(
+                lambda: require_extents(self.name, self.driver.extents(location, size), size)
+            )
+        return iter(found)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield all blobs of the store except the marker of its place."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(self.driver.blobs(), self.driver.locate(MARKER_KEY))
+            yield from self._without_marker(driver.blobs(), "blobs", self.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
         """Yield the remains of unfinished uploads, except those of a marker."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(self.driver.attempts(), MARKER_KEY)
+            yield from self._without_marker(driver.attempts(), "attempts", MARKER_KEY)
 
     def is_empty(self) -> bool:
         """Return whether the store is empty except for the marker of its place, in one short call."""
-        self._need(Capability.LISTING)
+        driver = self._need(Listing)
 
         def work() -> bool:
-            marker = self.driver.locate(MARKER_KEY)
-            listed = itertools.chain(self.driver.blobs(), self.driver.attempts())
-            return next(self._without_marker(listed, marker), None) is None
+            marker = self.locate(MARKER_KEY)
+            listed = itertools.chain(driver.blobs(), driver.attempts())
+            return next(self._without_marker(listed, "blobs", marker), None) is None
 
         with self._using():
             return self.bulkhead.call(work)
 
-    @staticmethod
-    def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
+    def _without_marker(self, listed: Iterator[Blob], method: str, marker: str | None) -> Iterator[Blob]:
         """Filter out the marker, even if an older version of the driver gave it another location."""
-        return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
+        blobs = require_listed(self.name, listed, method)
+        return (blob for blob in blobs if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
         """Create the place for the blobs."""
@@ -340,7 +326,3 @@ class CheckedStore:
     def close(self) -> None:
         """Close connections, without waiting for a driver that hangs. May be called twice."""
         self.bulkhead.close(self.driver.close)
-
-    def _need(self, capability: Capability) -> None:
-        if not self.can(capability):
-            raise Unsupported(self.name, _LACKS[capability])

@@ -1,34 +1,34 @@
-"""The driver contract: what a store promises to the core. It does not mention HTTP.
+"""The driver contract, version 2: what a store promises to the core. It does not mention HTTP.
 
 A driver is simple: it moves bytes to one place and back. `calotype.stores.checked` wraps every driver and
-does what all of them would otherwise repeat: measuring, hashing, limits, checks of receipts and
-capabilities, ranges for drivers without them, and the store's name in every error.
+does what all of them would otherwise repeat: measuring, hashing, limits, checks of receipts, ranges for
+drivers without them, and the store's name in every error.
 
-A driver needs two methods (`get`, `size`). If it writes, it needs three more (`add`, `locate`, `delete`).
+An ability is an interface. A driver is a subclass of `Store` (it reads) or of `WritableStore` (it also takes
+uploads), and of those interfaces of `calotype.stores.abilities` that it can fulfil. A class that lacks a
+method of its interfaces cannot be instantiated. All other methods have working defaults.
 """
 
 from __future__ import annotations
 
 import abc
 import contextlib
-import datetime
-import enum
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Generic, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic
 
 from typing_extensions import TypeVar
 
-from calotype.stores.errors import BlobNotFound, Unsupported
+from calotype.stores.errors import BlobNotFound
 from calotype.stores.options import StoreOptions
+from calotype.stores.values import Extent, Reader, Stored, StoreInfo
 
 #: The type of a driver's options: `class TapeStore(Store[TapeOptions])` has `self.options.library`.
 OptionsT = TypeVar("OptionsT", bound=StoreOptions, default=StoreOptions)
 
 #: The contract's version. A driver of another major version is refused when it is loaded. A minor version
 #: only adds methods with working defaults.
-API_VERSION = (1, 1)
+API_VERSION = (2, 0)
 
 #: The form of a key. The core makes one for each upload attempt; no part of it comes from a client. It has at
 #: most 200 characters, so that it fits into a file name with a prefix and a suffix.
@@ -40,66 +40,12 @@ KEY = re.compile(r"(?=.{1,200}\Z)[0-9a-z]{1,60}(?:[-.][0-9a-z]{1,60}){0,15}", re
 MARKER_KEY = "calotype-store-marker"
 
 
-@runtime_checkable
-class Reader(Protocol):
-    """Bytes that are read forward, once. A reader cannot seek and has no length.
-
-    An open file, an HTTP response, and the bodies of most client libraries are readers.
-    """
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, fewer if fewer are available, b"" only at the end."""
-        ...
-
-    def close(self) -> None:
-        """Release what the reader holds, such as a connection. May be called twice, and before the end."""
-        ...
-
-
-class Capability(enum.Flag):
-    """The things that a driver can do, beyond reading a blob from its start."""
-
-    NONE = 0
-    WRITE = enum.auto()  #: `add` and `locate`
-    DELETE = enum.auto()  #: `delete`
-    RANGES = enum.auto()  #: `get` starts at an offset without reading from the start
-    EXTERNAL = enum.auto()  #: `register`: accepts locations that it did not write
-    DIRECT_URL = enum.auto()  #: `direct_url`
-    LISTING = enum.auto()  #: `blobs`, and `attempts` for the remains of unfinished uploads
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The receipt for a blob: its location, and its size in bytes (None: the store does not know it).
-
-    `md5` is the MD5 in lower-case hex, if the backend itself returns the MD5 of the bytes it received. The
-    core compares it with its own MD5, so a driver need not compute one.
-    """
-
-    location: str
-    size: int | None
-    md5: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A reader of external bytes, which can be read once, and their number (None: unknown)."""
-
-    reader: Reader
-    size: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """One entry of a listing: its location, its size in bytes, and when it was written (aware, UTC)."""
-
-    location: str
-    size: int
-    modified: datetime.datetime
+#: The longest location that the database keeps, in characters.
+LOCATION_MAX = 1024
 
 
 class Store(abc.ABC, Generic[OptionsT]):
-    """Base class of every driver.
+    """Base class of every driver. A driver that is only a Store reads blobs that others put there.
 
     There is one instance for each configured store, and several threads may call any method at the same
     time. A location is text that the driver makes and only the driver reads: ASCII, at most 1,024
@@ -115,14 +61,16 @@ class Store(abc.ABC, Generic[OptionsT]):
     `MARKER_KEY`; it uses only `add`, `locate`, `get` and `delete` for it.
     """
 
-    #: The contract version the driver was written for: (major, minor).
-    api_version: ClassVar[tuple[int, int]] = API_VERSION
+    #: The version of the contract for which the driver was written: (major, minor). Every driver sets it,
+    #: because a value inherited from the core would always fit the core.
+    api_version: ClassVar[tuple[int, int]]
     #: The driver's settings.
     Options: ClassVar[type[StoreOptions]] = StoreOptions
-    #: The URI schemes that clients may use, in lower case (EXTERNAL). An instance may have fewer.
-    schemes: tuple[str, ...] = ()
-    #: The driver's capabilities. An instance may have fewer, if its options say so.
-    capabilities: Capability = Capability.NONE
+    #: True if `get` starts at an offset without reading from the start. An instance may differ.
+    ranges: bool = False
+    #: The interfaces of the class that this instance does not offer, because its options forbid it. For
+    #: instance, a Swift store without a key for TempURLs withholds DirectUrl.
+    withheld: frozenset[type] = frozenset()
 
     def __init__(self, name: str, options: OptionsT):
         """Keep the name and the options. Do no I/O: connect at the first use."""
@@ -133,123 +81,39 @@ class Store(abc.ABC, Generic[OptionsT]):
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open a blob for reading from `offset`, for at least `length` bytes (None: to its end).
 
-        `offset` and `length` are only passed to drivers with RANGES. The reader may continue past `length`,
-        because the core stops there. A plain open file is the best reader. If the blob does not exist, this
-        call must fail, not the first read.
+        `offset` and `length` are only passed to drivers with `ranges`. The reader is empty if `offset` is at
+        or behind the end. It may continue past `length`, because the core stops there. A plain open file is
+        the best reader. If the blob does not exist, this call must fail, not the first read. If the blob is
+        deleted while a reader is open, the reader returns the blob's bytes or raises BlobNotFound or
+        BlobChanged, but never ends early.
 
         Raises:
             BlobNotFound: there is nothing at the location.
             BlobChanged: the bytes at the location are not the registered ones.
             BadLocation: the location does not have the form of this store's locations.
-            Unavailable: the store cannot be reached now.
+            Unavailable: the store cannot be reached now. Nobody knows whether the blob exists.
         """
 
     @abc.abstractmethod
     def size(self, location: str) -> int | None:
         """Return the blob's size in bytes, None if the store does not know it. Raises what `get` raises."""
 
-    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
-        """Store all bytes of `source` under `key`, or nothing (WRITE).
+    def extents(self, location: str, size: int) -> Iterator[Extent]:
+        """Yield the data and the holes of a blob, in order and without gaps.
 
-        `source` may return fewer bytes than requested, and cannot be read twice. `size` is its length if that
-        is known; the core ensures that the source has this length. When this method returns, the bytes are
-        durable. When it raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass
-        through.
+        `size` is the blob's size in bytes. The default yields the whole blob as data.
+        Raises what `get` raises.
+        """
+        if size:
+            yield Extent(0, size)
+
+    def info(self) -> StoreInfo:
+        """Return how much the store can hold; the default knows nothing.
 
         Raises:
-            Duplicate: the key already has bytes, which are untouched.
-            StoreFull: there is no room.
             Unavailable: the store cannot be reached now.
         """
-        raise Unsupported(self.name, "it takes no uploads")
-
-    def delete(self, location: str) -> None:
-        """Remove a blob (DELETE).
-
-        Raises:
-            BlobNotFound: there is nothing at the location.
-            Unavailable: the store cannot be reached now.
-        """
-        raise Unsupported(self.name, "it deletes nothing")
-
-    def discard(self, key: str) -> None:
-        """Remove everything that an `add` of this key left, if it never returned (WRITE).
-
-        The core calls this after a crash, for keys recorded before their upload began. Remove the blob
-        itself, parts, segments and temporary files. If there are none, that is not an error.
-        The default removes the blob that `locate` names.
-        """
-        location = self.locate(key)
-        if location is not None:
-            with contextlib.suppress(BlobNotFound):
-                self.delete(location)
-
-    def locate(self, key: str) -> str | None:
-        """Return the location that `add` returns for this key, without any I/O (WRITE).
-
-        A driver that declares WRITE must implement it, because the core uses it to find the remains of an
-        upload whose process died, and the marker of the store's place. A driver without WRITE returns None.
-        """
-        return None
-
-    def check_uri(self, uri: str) -> None:
-        """Refuse a URI that `open_uri` would always refuse, without any I/O or look-up (EXTERNAL).
-
-        A client that requests an import gets this answer at once; a job contacts the source later. The
-        default accepts every URI.
-
-        Raises:
-            BadLocation: the store does not accept this URI, or must not fetch it.
-        """
-
-    def register(self, uri: str) -> Stored:
-        """Accept external bytes, which the service reads and never changes (EXTERNAL).
-
-        The returned location must contain enough, such as an ETag, to detect a change of the source.
-
-        Raises:
-            BadLocation: the store does not accept this URI, or must not fetch it.
-            BlobNotFound: there is nothing at the URI.
-            Unavailable: the source cannot be reached now.
-        """
-        raise Unsupported(self.name, "it accepts no external locations")
-
-    def open_uri(self, uri: str) -> Opened:
-        """Open external bytes to copy them; they are read once, from start to end (EXTERNAL).
-
-        The URI is not stored, so it may be longer than a location, and the source may answer a second request
-        differently. The default registers the URI, and reads the registered location.
-
-        Raises:
-            BadLocation, BlobNotFound, Unavailable: see `register`.
-        """
-        stored = self.register(uri)
-        return Opened(self.get(stored.location), stored.size)
-
-    def direct_url(self, location: str, expires: int) -> str | None:
-        """Return a URL for clients, valid for `expires` seconds; None if there is none (DIRECT_URL).
-
-        The client reads the bytes from the store itself, and not through the service.
-        """
-        return None
-
-    def file_path(self, location: str) -> str | None:
-        """Return the blob's path relative to the store's directory, without any I/O; None if it has none.
-
-        A proxy that serves this directory gets the path.
-        """
-        return None
-
-    def blobs(self) -> Iterator[Blob]:
-        """Yield all blobs of the store, in any order (LISTING)."""
-        raise Unsupported(self.name, "it cannot list what it holds")
-
-    def attempts(self) -> Iterator[Blob]:
-        """Yield the remains of unfinished uploads: parts, segments, temporary files (LISTING).
-
-        An entry's `location` is the key for `discard`, or "" if the key is unknown.
-        """
-        return iter(())
+        return StoreInfo()
 
     def create(self) -> None:
         """Create the place for blobs, such as a directory, a bucket or a container. Idempotent.
@@ -270,3 +134,65 @@ class Store(abc.ABC, Generic[OptionsT]):
 
     def close(self) -> None:
         """Close connections and end threads. May be called twice."""
+
+
+class WritableStore(Store[OptionsT]):
+    """A store that takes uploads, and deletes them."""
+
+    @abc.abstractmethod
+    def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
+        """Store all bytes of `source` under `key`, or nothing.
+
+        `source` may return fewer bytes than requested, and cannot be read twice. One thread at a time may
+        read it, and it may be another one than the caller's. `size` is its length if that is known; the core
+        ensures that the source has this length. When this method returns, the bytes are durable. When it
+        raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass through.
+
+        Raises:
+            Duplicate: the key already has bytes, which are untouched.
+            StoreFull: there is no room now.
+            TooLarge: a blob of this size can never fit.
+            Unavailable: the store cannot be reached now.
+        """
+
+    @abc.abstractmethod
+    def delete(self, location: str) -> None:
+        """Remove a blob.
+
+        Raises:
+            BlobNotFound: there is nothing at the location.
+            Unavailable: the store cannot be reached now.
+        """
+
+    @abc.abstractmethod
+    def locate(self, key: str) -> str:
+        """Return the location that `add` returns for this key, without any I/O.
+
+        The core uses it to find the remains of an upload whose process died, and the marker of the store's
+        place.
+        """
+
+    def discard(self, key: str) -> None:
+        """Remove everything that an `add` of this key left, if it never returned.
+
+        The core calls this after a crash, for keys recorded before their upload began. Remove the blob
+        itself, parts, segments and temporary files. If there are none, that is not an error.
+        The default removes the blob that `locate` names, and aborts nothing else.
+
+        Raises:
+            Unavailable: the store cannot be reached now.
+        """
+        with contextlib.suppress(BlobNotFound):
+            self.delete(self.locate(key))
+
+    def copy_from(self, key: str, source: Store[Any], location: str, size: int) -> Stored | None:
+        """Store a blob of another store under `key` without moving its bytes through this process.
+
+        `size` is the blob's size in bytes. Return None, having done nothing, if this is not possible; the
+        core then reads the bytes from `source` and calls `add`. The default returns None.
+
+        Raises:
+            BlobNotFound, BlobChanged: see `get` of the source.
+            Duplicate, StoreFull, TooLarge, Unavailable: see `add`.
+        """
+        return None

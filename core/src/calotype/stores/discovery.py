@@ -10,11 +10,13 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from calotype.config import plugins
 from calotype.config.plugins import Installed, Kind, Plugin, PluginError
 from calotype.config.reading import keys_of
-from calotype.stores.contract import API_VERSION, Capability, Store
+from calotype.stores.abilities import ABILITIES
+from calotype.stores.contract import API_VERSION, Store, WritableStore
 from calotype.stores.core_options import CoreOptions
 from calotype.stores.errors import ConfigurationError, UnusableDriver
 from calotype.stores.options import StoreOptions
@@ -42,7 +44,7 @@ def load(installed: Installed, name: str, store: str | None = None) -> Driver:
     try:
         plugin = plugins.load(installed, DRIVER, name, f"store '{store}': ")
     except PluginError as error:
-        raise UnusableDriver(store, str(error)) from error.__cause__
+        raise UnusableDriver(store, f"{error}{_hint(error.__cause__)}") from error.__cause__
     driver = Driver(name, plugin.target, plugin.distribution, plugin.version)
     with blamed(store, driver):
         _check_class(store, name, f"of {driver.distribution} {driver.version}", plugin.target)
@@ -64,6 +66,20 @@ def blamed(store: str, driver: Driver) -> Iterator[None]:
         raise UnusableDriver(store, str(error)) from error.__cause__
 
 
+def _hint(cause: BaseException | None) -> str:
+    """Return an explanation if a driver of contract 1 could not be imported, otherwise an empty text."""
+    if isinstance(cause, ImportError) and "'Capability' from 'calotype.stores'" in str(cause):
+        return (
+            f". It was written for version 1 of the driver contract, and this core has {_text(API_VERSION)}: "
+            "install a newer version of the driver"
+        )
+    return ""
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
 def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     """Raise an error if a class does not have the methods and attributes of the contract.
 
@@ -76,13 +92,17 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
 
     if not (isinstance(candidate, type) and issubclass(candidate, Store)):
         raise refuse("is not a subclass of calotype.stores.Store")
-    if not _is_version(candidate.api_version):
-        raise refuse("has an api_version that is not a pair of integers")
-    major, minor = candidate.api_version
+    version = getattr(candidate, "api_version", None)
+    if not _is_version(version):
+        raise refuse(
+            "has no api_version, which is the version of the driver contract for which it was written, "
+            f"such as {API_VERSION}"
+        )
+    major, minor = version
     if major != API_VERSION[0] or minor > API_VERSION[1]:
         raise refuse(
-            f"was written for version {major}.{minor} of the driver contract; "
-            f"this core has {API_VERSION[0]}.{API_VERSION[1]}. Install a driver or a core that fits the other"
+            f"was written for version {_text(version)} of the driver contract; "
+            f"this core has {_text(API_VERSION)}. Install a driver or a core that fits the other"
         )
     if not (isinstance(candidate.Options, type) and issubclass(candidate.Options, StoreOptions)):
         raise refuse("has Options that are not a subclass of calotype.stores.StoreOptions")
@@ -91,9 +111,14 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     missing = sorted(candidate.__abstractmethods__)
     if missing:
         raise refuse(f"lacks {', '.join(missing)}")
-    if lacks_locate(candidate):
-        raise refuse("declares WRITE and lacks locate, which must return the location that add returns")
-    for method, expected in inspect.getmembers(Store, inspect.isfunction):
+    for base in (Store, WritableStore, *ABILITIES):
+        if issubclass(candidate, base):
+            _check_signatures(candidate, base, refuse)
+
+
+def _check_signatures(candidate: type, base: type, refuse: Callable[[str], UnusableDriver]) -> None:
+    """Raise an error if a method cannot be called as the contract's interface `base` says."""
+    for method, expected in inspect.getmembers(base, inspect.isfunction):
         if method.startswith("_") and method != "__init__":
             continue
         if not _accepts(getattr(candidate, method), expected):
@@ -103,17 +128,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
             )
 
 
-def lacks_locate(driver: Store | type[Store]) -> bool:
-    """Return whether a driver declares WRITE and does not implement `locate`.
-
-    If `capabilities` is a property, only an instance of the driver shows its value.
-    """
-    declared = driver.capabilities
-    own = getattr(driver.locate, "__func__", driver.locate)
-    return isinstance(declared, Capability) and Capability.WRITE in declared and own is Store.locate
-
-
-def _is_version(value: object) -> bool:
+def _is_version(value: object) -> TypeGuard[tuple[int, int]]:
     return isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, int) for part in value)
 
 

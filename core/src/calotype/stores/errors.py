@@ -8,8 +8,9 @@
     ├── BlobNotFound            there are no bytes at the location
     ├── BlobChanged             the bytes are not the registered ones
     ├── Duplicate               the key is taken
-    ├── Unsupported             the store does not declare the capability
-    ├── StoreFull               there is no room, or the store's quota is used up
+    ├── Unsupported             the store does not have the ability
+    ├── StoreFull               there is no room now, or the store's quota is used up
+    ├── TooLarge                bytes of this size can never fit into the store
     └── Unavailable             the store cannot be reached or used now; try again in `retry_after` seconds
         ├── Misconfigured       an operator must change something: a named store stops the start
         ├── Overdue             the store does not answer, and its driver may still run; raised by the core
@@ -88,11 +89,15 @@ class Duplicate(StoreError):
 
 
 class Unsupported(StoreError):
-    """The operation needs a capability that the store does not declare."""
+    """The operation needs an ability that the store does not have."""
 
 
 class StoreFull(StoreError):
-    """The store has no room for these bytes."""
+    """The store has no room for these bytes now."""
+
+
+class TooLarge(StoreError):
+    """The bytes can never fit: they are more than the store, or one object of it, can hold."""
 
 
 class Unavailable(StoreError):

@@ -1,4 +1,4 @@
-"""A probe: a small blob that is written, read and deleted, to test the capabilities that a store declares."""
+"""A probe: a small blob that is written, read and deleted, to test that a store works."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Capability, Reader
+from calotype.stores.contract import WritableStore
 from calotype.stores.errors import BlobNotFound, StoreError
 from calotype.stores.measured import Expectations
+from calotype.stores.values import Reader
 
 #: The size of the probe in bytes: odd, so that errors at the boundaries of blocks show.
 SIZE = 100_003
@@ -28,9 +29,9 @@ class Step:
 def probe(store: CheckedStore) -> Iterator[Step]:
     """Write, read and delete a blob, and yield the outcome of each step.
 
-    If the blob cannot be written, no further step follows. A store without WRITE or DELETE is not touched.
+    If the blob cannot be written, no further step follows. A store that takes no uploads is not touched.
     """
-    if not (store.can(Capability.WRITE) and store.can(Capability.DELETE)):
+    if not store.can(WritableStore):
         return
     data = secrets.token_bytes(SIZE)
     key = f"probe.{secrets.token_hex(8)}"

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from calotype.stores.contract import KEY, Reader
+from calotype.stores.contract import KEY
 from calotype.stores.errors import BadLocation, StoreError, StoreFull, Unavailable
+from calotype.stores.values import Reader
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ class PartLimits:
     folder: Path | None = None
 
 
-class Parts:
+class PartReader:
     """A source, cut into parts. It reads one block ahead, so that it recognizes the last part."""
 
     def __init__(self, store: str, source: Reader, sizes: Iterator[int], limits: PartLimits):

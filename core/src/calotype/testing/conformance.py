@@ -1,18 +1,19 @@
 """StoreConformance: the test suite that defines a store.
 
-Subclass it, define a fixture `store`, and run pytest. The kit tests the capabilities that the driver
-declares, and skips the tests of all others with the reason. If a driver is known to fail a test, `known_gaps`
+Subclass it, define a fixture `store`, and run pytest. The kit tests the abilities that the driver
+has, and skips the tests of all others with the reason. If a driver is known to fail a test, `known_gaps`
 names the test and the reason.
 """
 
 from __future__ import annotations
 
 from calotype.testing.downloads import Downloads
-from calotype.testing.external import External
+from calotype.testing.external import Externals
 from calotype.testing.honesty import Honesty
+from calotype.testing.in_parts import InParts
 from calotype.testing.removal import Removal
 from calotype.testing.uploads import Uploads
 
 
-class StoreConformance(Uploads, Downloads, Removal, External, Honesty):
+class StoreConformance(Uploads, Downloads, Removal, InParts, Externals, Honesty):
     """About a hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""

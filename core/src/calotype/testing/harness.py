@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
-from calotype.stores import BlobNotFound, Capability, Reader, Store, StoreError
+from calotype.stores import BlobNotFound, External, Listing, Reader, Store, StoreError, WritableStore
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
@@ -22,11 +22,11 @@ from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 Case = TypeVar("Case", bound=Callable[..., None])
 
 
-def needs(capability: Capability) -> Callable[[Case], Case]:
-    """Skip the test for drivers that do not declare the capability."""
+def needs(*abilities: type, ranges: bool = False) -> Callable[[Case], Case]:
+    """Skip the test for drivers that lack one of the abilities, or that do not start at an offset."""
 
     def mark(test: Case) -> Case:
-        vars(test)["needs"] = capability
+        vars(test).update(needs=abilities, needs_ranges=ranges)
         return test
 
     return mark
@@ -54,30 +54,32 @@ class Harness:
         """Put bytes where the driver can read them, without the driver.
 
         Returns:
-            The URI for `register` if the driver has EXTERNAL, otherwise a location.
+            The URI for `register` if the driver is External, otherwise a location.
         """
-        raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `plant`")
+        raise NotImplementedError("a driver that is External, or no WritableStore, needs `plant`")
 
     def replant(self, store: Store, planted: str, data: bytes) -> None:
         """Replace the bytes that `plant` put there."""
-        raise NotImplementedError("a driver with EXTERNAL needs `replant`")
+        raise NotImplementedError("a driver that is External needs `replant`")
 
     def uproot(self, store: Store, planted: str) -> None:
         """Remove the bytes that `plant` put there."""
-        raise NotImplementedError("a driver with EXTERNAL or without WRITE needs `uproot`")
+        raise NotImplementedError("a driver that is External, or no WritableStore, needs `uproot`")
 
     def leftovers(self, store: Store) -> list[Any]:
         """Return the remains of unfinished uploads, such as temporary files. No test may add to them."""
-        return list(store.attempts()) if Capability.LISTING in store.capabilities else []
+        return list(store.attempts()) if isinstance(store, Listing) else []
 
     @pytest.fixture(autouse=True)
     def _trial(self, request: pytest.FixtureRequest, store: Store) -> Iterator[None]:
         self._expect_gap(request)
-        needed = getattr(request.function, "needs", Capability.NONE)
-        for capability in needed & ~store.capabilities:
-            pytest.skip(f"{type(store).__name__} does not declare {capability.name}")
         self.driver = store
         self.checked = CheckedStore(store)
+        for ability in getattr(request.function, "needs", ()):
+            if not self.checked.can(ability):
+                pytest.skip(f"{type(store).__name__} is no {ability.__name__}")
+        if getattr(request.function, "needs_ranges", False) and not store.ranges:
+            pytest.skip(f"{type(store).__name__} does not declare ranges")
         self._keys: list[str] = []
         self._locations: list[str] = []
         self._planted: list[str] = []
@@ -97,12 +99,13 @@ class Harness:
                 return
 
     def _remove_everything(self) -> None:
-        for location in self._locations:
-            with contextlib.suppress(StoreError):
-                self.driver.delete(location)
-        for key in self._keys:
-            with contextlib.suppress(StoreError):
-                self.driver.discard(key)
+        if isinstance(self.driver, WritableStore):
+            for location in self._locations:
+                with contextlib.suppress(StoreError):
+                    self.driver.delete(location)
+            for key in self._keys:
+                with contextlib.suppress(StoreError):
+                    self.driver.discard(key)
         for planted in self._planted:
             with contextlib.suppress(FileNotFoundError):
                 self.uproot(self.driver, planted)
@@ -128,6 +131,24 @@ class Harness:
         """Return a size that needs more than one block, and more than one part."""
         return max(cls.part_size or 0, BLOCK) + 1003
 
+    @property
+    def writable(self) -> WritableStore[Any]:
+        """The driver, for cases that need a WritableStore."""
+        assert isinstance(self.driver, WritableStore)
+        return self.driver
+
+    @property
+    def listing(self) -> Listing:
+        """The driver, for cases that need a Listing."""
+        assert isinstance(self.driver, Listing)
+        return self.driver
+
+    @property
+    def external(self) -> External:
+        """The driver, for cases that need an External."""
+        assert isinstance(self.driver, External)
+        return self.driver
+
     def key(self) -> str:
         """Return a new key. Everything under it is removed after the test."""
         key = f"{uuid.uuid4()}.1"
@@ -142,10 +163,10 @@ class Harness:
 
     def put(self, data: bytes) -> str:
         """Store or register bytes, depending on the driver, and return their location."""
-        if self.checked.can(Capability.WRITE):
+        if self.checked.can(WritableStore):
             return self.add(self.key(), Trickle(data), Expectations(length=len(data))).location
         planted = self.put_outside(data)
-        return self.checked.register(planted).location if self.checked.can(Capability.EXTERNAL) else planted
+        return self.checked.register(planted).location if self.checked.can(External) else planted
 
     def put_outside(self, data: bytes) -> str:
         """Plant bytes, which are removed after the test."""
@@ -158,13 +179,8 @@ class Harness:
         location = self.put(pattern(10))
         if self._planted:
             self.uproot(self.driver, self._planted.pop())
-        elif self.checked.can(Capability.DELETE):
-            self.driver.delete(location)
         else:
-            nowhere = self.driver.locate(self.key())
-            if nowhere is None:
-                pytest.skip(f"{type(self.driver).__name__} cannot lose a blob: no DELETE, no locate")
-            return nowhere
+            self.writable.delete(location)
         return location
 
     def twin(self) -> Store:
@@ -178,7 +194,7 @@ class Harness:
     def left_behind(self) -> list[Any]:
         """Return the leftovers that this test has added."""
         now = [item for item in self.leftovers(self.driver) if item not in self._before]
-        if not self.alone and Capability.LISTING in self.driver.capabilities:
+        if not self.alone and isinstance(self.driver, Listing):
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
 
@@ -189,10 +205,8 @@ class Harness:
     def assert_nothing_under(self, key: str) -> None:
         """Assert that a failed upload left no blob and no part, and that its key is free."""
         assert self.left_behind() == []
-        location = self.driver.locate(key)
-        if location is not None:
-            with pytest.raises(BlobNotFound):
-                self.driver.get(location).close()
+        with pytest.raises(BlobNotFound):
+            self.driver.get(self.writable.locate(key)).close()
         data = pattern(999, seed=9)
         again = self.add(key, Trickle(data))
 

@@ -3,7 +3,7 @@
     pytest --pyargs calotype.testing.live --ini production.ini --store archive
 
 Keys are random, and everything is deleted after each case. Other uploads may run at the same time. Cases that
-need external bytes (EXTERNAL) are not run.
+need external bytes (`External`) are not run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from calotype.config.interpolation import SettingsError
 from calotype.config.plugins import Installed
 from calotype.config.section import read_settings
-from calotype.stores import Capability, Store, StoreError
+from calotype.stores import External, Store, StoreError, WritableStore
 from calotype.stores.catalog import build_catalog
 from calotype.stores.checked import CheckedStore
 from calotype.testing.conformance import StoreConformance
@@ -28,10 +28,10 @@ class TestLiveStore(StoreConformance):
     @pytest.fixture
     def store(self, pytestconfig: pytest.Config) -> Store:
         checked = _open(pytestconfig)
-        if not checked.can(Capability.WRITE | Capability.DELETE):
+        if not checked.can(WritableStore):
             pytest.fail(f"store '{checked.name}' takes no uploads, or is read-only: there is nothing to test")
         driver = checked.driver
-        driver.capabilities &= ~Capability.EXTERNAL
+        driver.withheld |= {External}
         return driver
 
 

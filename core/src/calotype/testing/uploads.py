@@ -10,20 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from calotype.stores import (
+    LOCATION_MAX,
     BadLocation,
     BlobNotFound,
-    Capability,
     Duplicate,
+    Listing,
     SourceBroken,
     SourceMismatch,
     SourceTooLarge,
     Stored,
+    WritableStore,
 )
-from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations
+from calotype.stores.measured import BLOCK, Expectations
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Endless, Exploding, Flow, Paused, Short, Trickle, assert_same, pattern
 
-WRITE, DELETE = Capability.WRITE, Capability.DELETE
 #: Keys that the core never passes to a driver.
 HOSTILE_KEYS = {
     "empty": "",
@@ -75,24 +76,24 @@ class Meeting:
 class Uploads(Harness):
     """Cases for `add`. They use the checked store if the core does part of the work."""
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_what_goes_in_comes_out(self, size: int) -> None:
         data = pattern(size)
         received = self.add(self.key(), Trickle(data), Expectations(length=size))
 
         assert_same(self.read(received.location, size), data)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_source_of_unknown_size_is_stored_whole(self, size: int) -> None:
         data = pattern(size, seed=1)
         received = self.add(self.key(), Trickle(data))
 
         assert_same(self.read(received.location, size), data)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_the_receipt_is_true(self, size: int) -> None:
         data, key = pattern(size, seed=2), self.key()
-        stored = self.driver.add(key, Trickle(data), size)
+        stored = self.writable.add(key, Trickle(data), size)
         self._locations.append(stored.location)
 
         assert type(stored) is Stored
@@ -103,27 +104,29 @@ class Uploads(Harness):
         assert self.driver.size(stored.location) in (size, None)
         assert stored.md5 in (None, hashlib.md5(data, usedforsecurity=False).hexdigest())
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_the_digests_are_those_of_the_bytes(self) -> None:
         data = pattern(3 * BLOCK)
         received = self.add(self.key(), Trickle(data))
 
         assert received.digests["sha256"] == hashlib.sha256(data).hexdigest()
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_locate_tells_where_add_will_put_it(self) -> None:
         key = self.key()
-        before = self.driver.locate(key)
+        before = self.writable.locate(key)
         received = self.add(key, Trickle(pattern(10)))
 
         assert before == received.location
-        assert self.twin().locate(key) == received.location
+        twin = self.twin()
+        assert isinstance(twin, WritableStore)
+        assert twin.locate(key) == received.location
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_two_keys_have_two_locations(self) -> None:
         assert self.put(pattern(10)) != self.put(pattern(10))
 
-    @needs(WRITE)
+    @needs(WritableStore)
     @pytest.mark.parametrize("form", KEY_FORMS)
     def test_every_form_of_key_is_taken(self, form: str) -> None:
         key = KEY_FORMS[form].format(self.key()[:8])
@@ -132,7 +135,7 @@ class Uploads(Harness):
 
         assert_same(self.read(self.add(key, Trickle(data)).location, 1000), data)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_the_location_holds_no_secret(self) -> None:
         location = self.put(pattern(10))
 
@@ -140,25 +143,25 @@ class Uploads(Harness):
 
     # Sources that fail.
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_source_that_breaks_leaves_nothing(self, size: int) -> None:
         key, error = self.key(), SourceBroken("the client went away")
         with pytest.raises(SourceBroken) as caught:
-            self.driver.add(key, Exploding(pattern(size), error), size + 1)
+            self.writable.add(key, Exploding(pattern(size), error), size + 1)
 
         assert caught.value is error
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_source_of_unknown_size_that_breaks_leaves_nothing(self, size: int) -> None:
         key, error = self.key(), SourceBroken("the client went away")
         with pytest.raises(SourceBroken) as caught:
-            self.driver.add(key, Exploding(pattern(size), error))
+            self.writable.add(key, Exploding(pattern(size), error))
 
         assert caught.value is error
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     @pytest.mark.parametrize(
         "error", [OSError(28, "not ours"), ConnectionResetError("not ours"), ValueError()]
     )
@@ -170,15 +173,15 @@ class Uploads(Harness):
         assert caught.value is error
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_an_interrupted_upload_leaves_nothing(self) -> None:
         key = self.key()
         with pytest.raises(Interrupted):
-            self.driver.add(key, Exploding(pattern(self.span()), Interrupted()))
+            self.writable.add(key, Exploding(pattern(self.span()), Interrupted()))
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_source_shorter_than_announced_leaves_nothing(self) -> None:
         key, data = self.key(), pattern(self.span())
         with pytest.raises(SourceBroken):
@@ -186,7 +189,7 @@ class Uploads(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_source_longer_than_announced_leaves_nothing(self) -> None:
         key, data = self.key(), pattern(self.span())
         with pytest.raises(SourceBroken):
@@ -194,7 +197,7 @@ class Uploads(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     @pytest.mark.parametrize("wrong", [-1, 1])
     def test_a_source_of_another_size_than_declared_leaves_nothing(self, wrong: int) -> None:
         key, data = self.key(), pattern(self.span())
@@ -203,7 +206,7 @@ class Uploads(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_an_endless_source_is_cut_off(self) -> None:
         key, source = self.key(), Endless()
         with pytest.raises(SourceTooLarge):
@@ -211,7 +214,7 @@ class Uploads(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE | DELETE)
+    @needs(WritableStore)
     def test_bytes_with_another_checksum_than_declared_are_withdrawn(self) -> None:
         key = self.key()
         with pytest.raises(SourceMismatch):
@@ -219,19 +222,19 @@ class Uploads(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_an_upload_is_not_seen_before_it_is_whole(self) -> None:
         key, seen = self.key(), []
 
         def look() -> None:
-            location = self.driver.locate(key)
+            location = self.writable.locate(key)
             if location is not None:
                 try:
                     self.driver.get(location).close()
                     seen.append("get opened it")
                 except BlobNotFound:
                     pass
-            if self.checked.can(Capability.LISTING):
+            if self.checked.can(Listing):
                 seen.extend(sorted(set(self.listed()) & {location}))
 
         data = pattern(self.span())
@@ -242,7 +245,7 @@ class Uploads(Harness):
 
     # Keys.
 
-    @needs(WRITE)
+    @needs(WritableStore)
     @pytest.mark.parametrize("hostile", HOSTILE_KEYS)
     def test_a_hostile_key_is_refused(self, hostile: str) -> None:
         source = Trickle(pattern(10))
@@ -251,28 +254,28 @@ class Uploads(Harness):
 
         assert source.given == 0
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_taken_key_is_refused(self) -> None:
         key, data = self.key(), pattern(self.span())
         first = self.add(key, Trickle(data))
         with pytest.raises(Duplicate) as caught:
-            self.driver.add(key, Trickle(pattern(5000, seed=1)))
+            self.writable.add(key, Trickle(pattern(5000, seed=1)))
 
         assert caught.value.store == self.driver.name
         assert self.left_behind() == []
         assert_same(self.read(first.location, len(data)), data)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_broken_upload_to_a_taken_key_harms_nothing(self) -> None:
         key, data = self.key(), pattern(5000)
         first = self.add(key, Trickle(data))
         with pytest.raises((Duplicate, SourceBroken)):
-            self.driver.add(key, Exploding(pattern(100, seed=1), SourceBroken("gone")))
+            self.writable.add(key, Exploding(pattern(100, seed=1), SourceBroken("gone")))
 
         assert self.left_behind() == []
         assert_same(self.read(first.location, len(data)), data)
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_of_racing_adds_one_wins(self) -> None:
         key, size, meeting = self.key(), self.span(), Meeting(RACERS)
 
@@ -285,7 +288,7 @@ class Uploads(Harness):
                 meeting.come()
 
             try:
-                return self.driver.add(key, Paused(pattern(size, seed=number), size - 500, arrive), size)
+                return self.writable.add(key, Paused(pattern(size, seed=number), size - 500, arrive), size)
             except Duplicate as refusal:
                 return refusal
             finally:
@@ -301,7 +304,7 @@ class Uploads(Harness):
         ((winner, stored),) = won.items()
         assert_same(self.read(stored.location, size), pattern(size, seed=winner))
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_parallel_uploads_do_not_mix(self) -> None:
         keys, size = [self.key() for _ in range(RACERS)], self.span()
 
@@ -313,7 +316,7 @@ class Uploads(Harness):
         with ThreadPoolExecutor(RACERS) as threads:
             assert list(threads.map(there_and_back, range(RACERS))) == [True] * RACERS
 
-    @needs(WRITE)
+    @needs(WritableStore)
     def test_a_large_blob_is_never_whole_in_memory(self) -> None:
         source, digest = Flow(self.large_size), hashlib.sha256()
         tracemalloc.start()

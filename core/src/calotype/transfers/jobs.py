@@ -31,9 +31,9 @@ from calotype.model.jobs import Job, JobKind, JobStatus
 from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt, new_key
 from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Opened
 from calotype.stores.errors import SourceMismatch, SourceTooLarge, Unavailable
 from calotype.stores.measured import Expectations
+from calotype.stores.values import Opened
 from calotype.transfers import outages
 from calotype.transfers.job_spec import VERBS, JobSpec
 from calotype.transfers.leases import LeaseMonitor

@@ -22,9 +22,10 @@ from functools import cached_property
 
 from calotype.config.messages import with_arguments
 from calotype.database.database import Database
+from calotype.stores.abilities import Listing
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import MARKER_KEY, Capability
+from calotype.stores.contract import MARKER_KEY, WritableStore
 from calotype.stores.errors import (
     BlobNotFound,
     ConfigurationError,
@@ -100,7 +101,7 @@ class Place:
         else:
             # An unavailable place may look like one without a marker.
             self._driver.check()
-            is_empty = self._driver.can(Capability.LISTING) and self._driver.is_empty()
+            is_empty = self._driver.can(Listing) and self._driver.is_empty()
             state = PlaceState.EMPTY if is_empty else PlaceState.UNMARKED
         self.state, self.marker = state, marker
         return state
@@ -135,10 +136,7 @@ class Place:
             self.look()
             if self.marker != seen:
                 raise StoreError(self.name, "its place was marked by another process meanwhile; try again")
-            if self._driver.can(Capability.DELETE):
-                self._driver.discard(MARKER_KEY)  # also removes the parts of an interrupted attempt
-            elif seen is not None:
-                raise StoreError(self.name, "its driver deletes nothing, so the marker cannot be replaced")
+            self._driver.discard(MARKER_KEY)  # also removes the parts of an interrupted attempt
             self._write()
             return self._look_for_marker()
 
@@ -170,7 +168,7 @@ class Place:
         command = f"calotype-manage stores {self._places.ini}"
         if self.state is PlaceState.FOREIGN:
             return describe_foreign(self.marker, self._places.database_id, f"{command} --claim {self.name}")
-        can_list = self._driver.can(Capability.LISTING)
+        can_list = self._driver.can(Listing)
         return describe(self.state, self.marker, command, self.name, can_list=can_list)
 
     def _require_content(self) -> None:
@@ -225,7 +223,7 @@ class Places:
         self._stores = stores
         self._places: dict[str, Place] = {}
         for store in stores:
-            if store.can(Capability.WRITE):
+            if store.can(WritableStore):
                 place = self._places[store.name] = Place(store, self)
                 store.gate = place
 
@@ -287,7 +285,7 @@ class Places:
 
         This reads the marker now.
         """
-        if not store.can(Capability.DELETE):
+        if not store.can(WritableStore):
             return None  # nothing can be removed from it
         place = self._places.get(store.name)
         if place is None:

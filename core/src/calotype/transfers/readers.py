@@ -7,8 +7,8 @@ from typing import Protocol
 
 from calotype.database.errors import LimitReached
 from calotype.model.images import Image
-from calotype.stores.contract import Reader
 from calotype.stores.errors import SourceRejected, SourceTooLarge
+from calotype.stores.values import Reader
 from calotype.transfers.disk_formats import mismatch
 from calotype.transfers.inspection import Inspector, Verdict
 

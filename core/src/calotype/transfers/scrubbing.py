@@ -21,7 +21,7 @@ from calotype.database.scrubs import Copy, Scrub
 from calotype.model.errors import ImageGone, TakenOver
 from calotype.model.findings import FindingKind
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 from calotype.stores.errors import BlobChanged, BlobNotFound, Busy, SourceError, StoreError
 from calotype.transfers.comparing import Interrupted, Pace, compare
 from calotype.transfers.copies import KINDS, Fault, fault_from
@@ -170,7 +170,7 @@ class Scrubber:
             self._copies.keep(copy)
             return self._count(failed=False)
         is_news = self._copies.quarantine(copy, fault)
-        if self.store.can(Capability.WRITE):
+        if self.store.can(WritableStore):
             self._restore(copy)
         return self._count(failed=is_news)
 

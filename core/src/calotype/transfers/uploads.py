@@ -26,9 +26,9 @@ from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt
 from calotype.model.usage import Limits
 from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Reader
 from calotype.stores.errors import Overdue, SourceError, SourceRejected, StoreError, for_clients
 from calotype.stores.measured import Expectations, UploadResult
+from calotype.stores.values import Reader
 from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict
 from calotype.transfers.leases import Leases
 from calotype.transfers.readers import InspectingReader, QuotaReader, declared_format, redeclared

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from calotype.stores.blob_readers import LimitedReader
-from calotype.stores.contract import Reader
 from calotype.stores.errors import BlobChanged
 from calotype.stores.hashing import Digests
+from calotype.stores.values import Reader
 
 
 class Verified:

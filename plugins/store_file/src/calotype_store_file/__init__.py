@@ -26,17 +26,18 @@ from calotype.stores import (
     Blob,
     BlobChanged,
     BlobNotFound,
-    Capability,
     Duplicate,
+    Listing,
+    LocalFiles,
     Misconfigured,
     Reader,
     Size,
-    Store,
     Stored,
     StoreError,
     StoreFull,
     StoreOptions,
     Unavailable,
+    WritableStore,
     give_to_owner_of,
     make_directory,
 )
@@ -80,11 +81,12 @@ class FileOptions(StoreOptions):
         return value
 
 
-class FileStore(Store[FileOptions]):
+class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
     """Images as files on a local or shared file system. All state is on disk."""
 
+    api_version = (2, 0)
     Options = FileOptions
-    capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.LISTING
+    ranges = True
 
     def __init__(self, name: str, options: FileOptions):
         super().__init__(name, options)
@@ -105,7 +107,7 @@ class FileStore(Store[FileOptions]):
             finally:
                 os.close(descriptor)
 
-    def file_path(self, location: str) -> str | None:
+    def file_path(self, location: str) -> str:
         key = self._key(location)
         return f"{layout.shard_name(key)}/{key}"
 

@@ -27,7 +27,8 @@ from calotype.egress import (
 from calotype.stores import (
     BadLocation,
     BlobChanged,
-    Capability,
+    DirectUrl,
+    External,
     Misconfigured,
     Opened,
     Reader,
@@ -88,12 +89,13 @@ class HttpOptions(StoreOptions):
         return EgressPolicy(**{name: value for name, value in self if name in names})
 
 
-class HttpStore(Store[HttpOptions]):
+class HttpStore(Store[HttpOptions], External, DirectUrl):
     """Images that are read from their sources; `calotype.egress` checks every connection anew."""
 
+    api_version = (2, 0)
     Options = HttpOptions
     schemes: tuple[str, ...] = ("https", "http")
-    capabilities = Capability.EXTERNAL | Capability.RANGES | Capability.DIRECT_URL
+    ranges = True
 
     def __init__(self, name: str, options: HttpOptions, resolver: Resolver = resolve):
         """Keep the options. `resolver` returns the addresses of a name; tests use their own."""

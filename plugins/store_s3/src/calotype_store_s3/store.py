@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from calotype.stores import (
     Blob,
     BlobNotFound,
-    Capability,
+    DirectUrl,
+    Listing,
     Misconfigured,
     Reader,
-    Store,
     Stored,
     StoreError,
+    WritableStore,
 )
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
@@ -29,13 +30,12 @@ SCHEME = "s3:"
 WEEK = 7 * 24 * 3600
 
 
-class S3Store(Store[S3Options]):
+class S3Store(WritableStore[S3Options], Listing, DirectUrl):
     """Images in a bucket. A location is `s3:KEY`, relative to bucket and prefix."""
 
+    api_version = (2, 0)
     Options = S3Options
-    capabilities = (
-        Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.DIRECT_URL | Capability.LISTING
-    )
+    ranges = True
 
     def __init__(self, name: str, options: S3Options):
         super().__init__(name, options)

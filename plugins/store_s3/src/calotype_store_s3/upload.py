@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.stores import BlobNotFound, Duplicate, Reader, StoreError
-from calotype.stores.toolkit import Part, PartLimits, Parts
+from calotype.stores.toolkit import Part, PartLimits, PartReader
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import code_of, lost_answers
 from calotype_store_s3.parts import part_sizes
@@ -57,14 +57,14 @@ class Upload:
         if size is not None and size < options.multipart_threshold:
             sizes = itertools.chain([size or 1], sizes)
         limits = PartLimits(options.max_concurrency, options.part_memory)
-        parts = Parts(self._bucket.store, source, sizes, limits)
+        parts = PartReader(self._bucket.store, source, sizes, limits)
         try:
             return self._store(parts)
         except BaseException:
             self._undo()
             raise
 
-    def _store(self, parts: Parts) -> int:
+    def _store(self, parts: PartReader) -> int:
         part = parts.next()
         if part.last:
             self._write("put_object", Body=part.data, **self._settings())

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 from calotype.stores import Unavailable
-from calotype.stores.toolkit import Part, Parts
+from calotype.stores.toolkit import Part, PartReader
 from calotype_store_swift.options import OBJECT_MAX
 
 #: The size of a segment, unless an option or the length demands a larger one.
@@ -48,7 +48,7 @@ class PartBody:
     The request can be sent again as long as only bytes of the part were read.
     """
 
-    def __init__(self, store: str, part: Part, rest: Parts | None = None):
+    def __init__(self, store: str, part: Part, rest: PartReader | None = None):
         self._store = store
         self._part = part
         self._rest = rest

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from calotype.stores import (
     Blob,
     BlobNotFound,
-    Capability,
+    DirectUrl,
     Duplicate,
+    Listing,
     Misconfigured,
     Reader,
-    Store,
     Stored,
     StoreError,
     Unavailable,
+    WritableStore,
 )
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
@@ -35,20 +36,21 @@ PREFIX = "swift:"
 MANIFEST_MAX = 1000
 
 
-class SwiftStore(Store[SwiftOptions]):
+class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
     """Images as objects of one Swift account; a location is `swift:<key>`.
 
     The object is in `container`, and its segments, if it has any, in `<container>_segments`. With `shards`,
     both names end with `_` and the first hex digits of the key's SHA-256.
     """
 
+    api_version = (2, 0)
     Options = SwiftOptions
-    capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES | Capability.LISTING
+    ranges = True
 
     def __init__(self, name: str, options: SwiftOptions):
         super().__init__(name, options)
-        if options.temp_url_key is not None:
-            self.capabilities = type(self).capabilities | Capability.DIRECT_URL
+        if options.temp_url_key is None:
+            self.withheld = frozenset({DirectUrl})
         self._lock = threading.Lock()
         self._opened: Account | None = None
         self._adding: set[str] = set()

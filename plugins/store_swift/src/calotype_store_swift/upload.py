@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.stores import BlobNotFound, Duplicate, Reader, Stored, StoreError
-from calotype.stores.toolkit import Part, PartLimits, Parts
+from calotype.stores.toolkit import Part, PartLimits, PartReader
 from calotype_store_swift.account import Account
 from calotype_store_swift.segments import PartBody, md5_of
 
@@ -62,7 +62,7 @@ class Upload:
         limits = PartLimits(
             options.segment_concurrency, options.upload_memory, "segment_size", True, options.spool_dir
         )
-        parts = Parts(self._account.store, source, sizes, limits)
+        parts = PartReader(self._account.store, source, sizes, limits)
         try:
             with contextlib.closing(parts):
                 return self._store(parts, length)
@@ -70,7 +70,7 @@ class Upload:
             self._undo()
             raise
 
-    def _store(self, parts: Parts, length: int | None) -> Stored:
+    def _store(self, parts: PartReader, length: int | None) -> Stored:
         first, place = parts.next(), self._place
         if first.last:
             body = PartBody(self._account.store, first)

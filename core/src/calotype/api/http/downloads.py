@@ -21,8 +21,8 @@ from calotype.model.images import Image
 from calotype.model.states import Status
 from calotype.stores.blob_readers import LimitedReader
 from calotype.stores.bulkhead import STAND_IN, StandIn
-from calotype.stores.contract import Reader
 from calotype.stores.measured import BLOCK
+from calotype.stores.values import Reader
 
 #: A range of the last 0 bytes. It cannot be satisfied, but WebOb parses it as the whole image.
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)

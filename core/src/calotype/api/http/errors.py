@@ -77,6 +77,7 @@ STATUS: dict[type[BaseException], int] = {
     stores.Duplicate: 409,
     stores.Unsupported: 400,
     stores.StoreFull: 413,
+    stores.TooLarge: 413,
     stores.Unavailable: 503,
     stores.StoreError: 502,
 }

@@ -25,7 +25,7 @@ from calotype.model.fields import canonical_id
 from calotype.model.images import Image
 from calotype.model.policy import Caller, scope_of
 from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Reader
+from calotype.stores.values import Reader
 from calotype.transfers.probes import Probes
 
 _PARTS = "calotype.parts"

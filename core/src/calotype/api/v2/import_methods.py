@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from calotype.api.http.request import Request
 from calotype.model import policy
+from calotype.stores.abilities import External
 from calotype.stores.catalog import Catalog
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 
 
 def import_methods(stores: Catalog) -> list[str]:
@@ -13,10 +14,10 @@ def import_methods(stores: Catalog) -> list[str]:
 
     Each method needs a writable store, and `web-download` also a store that reads from the web.
     """
-    writable = [store for store in stores if store.can(Capability.WRITE)]
+    writable = [store for store in stores if store.can(WritableStore)]
     if not writable:
         return []
-    web = any(store.can(Capability.EXTERNAL) and {"http", "https"} & set(store.schemes) for store in stores)
+    web = any(store.can(External) and {"http", "https"} & set(store.schemes) for store in stores)
     return ["glance-direct", *(["web-download"] if web else []), "copy-image"]
 
 

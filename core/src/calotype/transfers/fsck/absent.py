@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from calotype.stores.contract import Reader, Store
+from calotype.stores.contract import Store
 from calotype.stores.errors import Unavailable
 from calotype.stores.options import StoreOptions
+from calotype.stores.values import Reader
 
 
 class AbsentStore(Store):

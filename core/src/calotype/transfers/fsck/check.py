@@ -11,9 +11,10 @@ from calotype.database.database import Database
 from calotype.model.findings import Finding, FindingKind
 from calotype.model.images import StoredLocation
 from calotype.model.uploads import keys_in
+from calotype.stores.abilities import Listing
 from calotype.stores.checked import CheckedStore
-from calotype.stores.contract import Blob, Capability
 from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError
+from calotype.stores.values import Blob
 from calotype.transfers.comparing import Pace, compare
 from calotype.transfers.fsck.ledger import Ledger
 from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
@@ -58,7 +59,7 @@ class Check:
         self._after = after
         self._ledger = Ledger(self._database, self.name, at_once=self._plan.rate is not None)
         try:
-            if self._store.can(Capability.LISTING):
+            if self._store.can(Listing):
                 yield from self._check_objects()
             yield from self._check_images()
             if reason := self._away or self._unlisted:
@@ -248,7 +249,7 @@ class Check:
         if finding.kind is FindingKind.UNREACHABLE:
             return True  # if it still held, this run would have noted it again
         if finding.kind is FindingKind.LEFTOVER:
-            listed = self._unlisted is None and self._store.can(Capability.LISTING)
+            listed = self._unlisted is None and self._store.can(Listing)
             return listed and (subject not in self._parts or not self._without_row(finding.kind, [subject]))
         if finding.kind is FindingKind.ORPHAN:
             return self._is_gone(subject) or not self._without_row(finding.kind, [subject])

@@ -16,7 +16,7 @@ import urllib3
 from pydantic import Field, FilePath, SecretStr
 from urllib3 import exceptions as broken
 
-from calotype.stores import Capability, Reader, Store, Stored, StoreOptions
+from calotype.stores import Reader, Stored, StoreOptions, WritableStore
 from calotype.stores.errors import BlobChanged, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
 from calotype.stores.toolkit import ResumingReader, key_of
 
@@ -56,11 +56,12 @@ class WebdavOptions(StoreOptions):
     read_timeout: float = Field(60, gt=0, description="How long to wait for the next bytes.")
 
 
-class WebdavStore(Store[WebdavOptions]):
+class WebdavStore(WritableStore[WebdavOptions]):
     """Images in one collection. All threads share one pool of connections."""
 
     Options = WebdavOptions
-    capabilities = Capability.WRITE | Capability.DELETE | Capability.RANGES
+    api_version = (2, 0)
+    ranges = True
 
     def __init__(self, name: str, options: WebdavOptions):
         super().__init__(name, options)

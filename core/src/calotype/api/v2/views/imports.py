@@ -22,7 +22,7 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import UnknownTarget, no_store
 from calotype.model.fields import ImageFields, InvalidRequest
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 
 
 @view_config(context=V2Image, name="import", method="POST", permission=policy.UPLOAD)
@@ -54,7 +54,7 @@ _ORIGINS = {"glance-direct": Origin.STAGED, "web-download": Origin.URI, "copy-im
 def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
     """Return the requested stores; an empty tuple stands for the default store."""
     if order.all_stores:
-        return tuple(store.name for store in request.stores if store.can(Capability.WRITE))
+        return tuple(store.name for store in request.stores if store.can(WritableStore))
     return order.stores or ()
 
 

@@ -12,7 +12,7 @@ from calotype.api.v2.resources import Info, InfoStores, Schema
 from calotype.api.v2.views.documents import bodiless_view, json_response
 from calotype.model import policy
 from calotype.stores.catalog import Entry
-from calotype.stores.contract import Capability
+from calotype.stores.contract import WritableStore
 
 _MIB = 1 << 20
 
@@ -62,7 +62,7 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
         described["description"] = entry.options.description
     if store.name == request.stores.default:
         described["default"] = "true"
-    if not store.can(Capability.WRITE):
+    if not store.can(WritableStore):
         described["read-only"] = "true"
     return described
 
