@@ -90,7 +90,12 @@ AT_START = {
         "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: create it",
     ),
     "a URL": app("sqlalchemy.url", "sqlite//x", "line ", "it is not a URL"),
-    "a database of another kind": app("sqlalchemy.url", "oracle://u:hunter2@h/x", "line "),
+    "a database of another kind": app(
+        "sqlalchemy.url",
+        "oracle://u:hunter2@h/x",
+        "line ",
+        "a database of the kind oracle:// is not supported: use one of sqlite://, postgresql+psycopg:// and",
+    ),
     "a URL of libpq's": app(
         "sqlalchemy.url", "postgres://u:hunter2@h/x", "line ", "write postgresql+psycopg:// for postgres://"
     ),
@@ -200,6 +205,33 @@ AT_START = {
     "no variable": variable("quickly", "'quickly'", "NAME=VALUE", status=2),
     "a URL for a variable": variable(
         "postgresql+psycopg://u:hunter2@h/x", "'postgresql+psycopg://***@h/x' is not a variable", status=2
+    ),
+    # Lines that are indented
+    "an indented line": replaced(
+        "calotype.migrate = true\n",
+        "calotype.migrate = true\n  calotype.lease = 5m\n",
+        "test.ini, line 15: calotype.lease is indented, so the line belongs to the value of calotype.migrate",
+        ": remove the blanks before it",
+    ),
+    "an indented line of the server": replaced(
+        "underscore_headers",
+        "threads = 16\n  min_rate = 4\nunderscore_headers",
+        "min_rate is indented, so the line belongs to the value of threads: remove the blanks before it",
+    ),
+    "an indented variable": replaced(
+        "data_dir = %(here)s/var\n",
+        "data_dir = %(here)s/var\n  password = hunter2\n",
+        "test.ini, line 9: password is indented, so the line belongs to the value of data_dir",
+    ),
+    # Lines in the wrong section
+    "a setting among the variables": replaced(
+        "[DEFAULT]\n",
+        "[DEFAULT]\ncalotype.identity = tokens\n",
+        "test.ini, line 7: calotype.identity: it has no effect in [DEFAULT], which holds variables: ",
+        "move it into [app:main]",
+    ),
+    "an option among the variables": replaced(
+        "[DEFAULT]\n", "[DEFAULT]\nstore.file.quota = 1GiB\n", "line 7: store.file.quota: it has no effect in"
     ),
     # The server
     "a port": variable(

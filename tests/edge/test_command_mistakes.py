@@ -135,6 +135,10 @@ URLS = {
     "memory by a URI": ("sqlite:///file::memory:?uri=true", "a database in memory cannot be used"),
     "memory by a mode": ("sqlite:///file:x?mode=memory&uri=true", "a database in memory cannot be used"),
     "three slashes": ("sqlite:///srv/x.sqlite", "its path srv/x.sqlite is relative"),
+    "a parameter of a URI": (
+        "sqlite:///{home}/x.sqlite?mode=rw",
+        "its parameter mode has no effect, because SQLite reads it only in a URI: remove ?mode=...",
+    ),
     "a directory": ("sqlite:///{home}", "{home} is a directory: name a file in it"),
     "a placeholder": ("postgresql+psycopg://user@host:port/x", "the port must be a number, not 'port'"),
     "a port": ("postgresql+psycopg://user@host:99999/x", "from 1 to 65535, not '99999'"),

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stevedore import DriverManager, ExtensionManager
-from stevedore.exception import NoMatches
 
 from calotype.config.messages import did_you_mean
 
@@ -73,6 +72,12 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
         PluginError: the plugin is not installed, is installed twice, or cannot be imported.
     """
     entries = importlib.metadata.entry_points(group=kind.group, name=name)
+    if not entries:  # stevedore would also log a warning
+        installed = kind.installed()
+        raise PluginError(
+            f"no {kind.word} '{name}' is installed (installed: {', '.join(installed) or 'none'})"
+            f"{did_you_mean(name, installed)}"
+        )
     owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
     if len(entries) > 1:
         raise PluginError(
@@ -80,18 +85,7 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
         )
     try:
         with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
-            manager = _Installed(
-                kind.group,
-                name,
-                on_load_failure_callback=_fail,
-                on_missing_entrypoints_callback=lambda missing: None,  # stevedore raises NoMatches next
-            )
-    except NoMatches:
-        installed = kind.installed()
-        raise PluginError(
-            f"no {kind.word} '{name}' is installed (installed: {', '.join(installed) or 'none'})"
-            f"{did_you_mean(name, installed)}"
-        ) from None
+            manager = _Installed(kind.group, name, on_load_failure_callback=_fail)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through

@@ -28,6 +28,8 @@ _SCHEMES = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+#: Parameters that SQLite itself reads, but only in a URI: https://www.sqlite.org/uri.html
+_ONLY_IN_URIS = {"mode", "cache", "vfs", "immutable", "psow", "nolock", "modeof"}
 _LAST_PORT = 65535
 _ENCODE = (
     "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them (in an ini "
@@ -96,6 +98,11 @@ def _read_url(text: str) -> URL:
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
+    if url.drivername.partition("+")[0] not in ("sqlite", *_SCHEMES):
+        raise SettingsError(
+            f"a database of the kind {url.drivername}:// is not supported: use one of sqlite://, "
+            "postgresql+psycopg:// and mysql+pymysql://"
+        )
     if "@" in (url.host or ""):  # a part of the password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
@@ -128,6 +135,12 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
         )
     if not name:
         raise SettingsError("it names no file: write sqlite:////PATH, with four slashes")
+    is_uri = str(url.query.get("uri", "")).lower() in ("true", "yes", "on", "y", "t", "1")
+    if not is_uri and (ignored := sorted(set(url.query) & _ONLY_IN_URIS)):
+        raise SettingsError(
+            f"its parameter {ignored[0]} has no effect, because SQLite reads it only in a URI: remove "
+            f"?{ignored[0]}=..., or write sqlite:///file:/PATH?{ignored[0]}=...&uri=true"
+        )
     if name.startswith("file:"):
         return  # a URI of SQLite's own
     file = Path(name)
