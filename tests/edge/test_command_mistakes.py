@@ -416,7 +416,7 @@ def test_a_store_with_images_is_not_created_again_unless_the_operator_insists(
         assert (done.exit_code, done.stdout) == (1, ""), done.output
         said = "The database has 2 images in store 'file': mount its disk; for a new, empty store use "
         assert f"{said}calotype-manage stores {server.ini} " in done.stderr
-        assert done.stderr.endswith("--create file --yes\n")
+        assert done.stderr.endswith(f"--create file --yes (path = {images})\n")
         assert not [*images.rglob("*")] or [path.name for path in images.iterdir()] == [".calotype-store"]
     done = run_here("stores", server.ini, *server.variables, "--create=file", "--yes")
     assert (done.exit_code, "reachable" in done.stdout) == (0, True), done.output

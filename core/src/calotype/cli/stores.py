@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -13,6 +16,7 @@ from calotype.app import open_stores, prepare_schema
 from calotype.cli.ini import Refusal, takes_settings
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import did_you_mean, with_arguments
+from calotype.config.private_files import this_user
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.errors import DatabaseError
@@ -23,7 +27,7 @@ from calotype.identity.token_file import find_missing_tokens
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import Capability
-from calotype.stores.errors import StoreError, for_operators
+from calotype.stores.errors import ConfigurationError, Misconfigured, StoreError, for_operators
 from calotype.stores.probe import probe
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
@@ -118,10 +122,21 @@ def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iter
 
 
 def _create(catalog: Catalog, places: Places, name: str, *, afresh: bool) -> None:
-    if name not in places:
-        catalog[name].create()
-    elif places[name].create(afresh=afresh) is PlaceState.FOREIGN:
-        raise Refusal(f"store '{name}': {places[name].remark()}")
+    options = catalog[name].driver.options
+    try:
+        if name not in places:
+            catalog[name].create()
+        elif places[name].create(afresh=afresh) is PlaceState.FOREIGN:
+            raise Refusal(f"store '{name}': {places[name].remark()}")
+    except Misconfigured as error:
+        raise ConfigurationError(name, for_operators(error) + options.place()) from error
+    for _, value in options:
+        if isinstance(value, Path) and value.is_dir() and os.geteuid() == value.stat().st_uid == 0:
+            click.echo(
+                f"calotype-manage: store '{name}': {value} belongs to {this_user()}: if the service runs as "
+                f"another user, run `chown -R USER: {shlex.quote(str(value))}` with that user's name",
+                err=True,
+            )
 
 
 def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, asking: bool) -> None:

@@ -8,11 +8,15 @@ directory above. The owner is usually the service's user, who could not use file
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
+import shlex
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 #: The mode of a file that only its owner may use.
 SECRET = 0o600
@@ -26,6 +30,14 @@ def name_user(number: int) -> str:
         return f"user {pwd.getpwuid(number).pw_name!r} (id {number})"
     except KeyError:  # a container may run as a user without a name
         return f"the user with the id {number}"
+
+
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    """Return the name of a user or group for a command; its id if it has no name."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
 
 
 def this_user() -> str:
@@ -45,6 +57,23 @@ def refused_access(path: Path, use: str) -> str:
     return (
         f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
         f"the mode {stat.S_IMODE(status.st_mode):04o}"
+    )
+
+
+def missing_right(directory: Path) -> str:
+    """Return why this user may not create or use a directory, and the command with which root permits it."""
+    found = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    user, group = _name(pwd.getpwuid, os.geteuid()), _name(grp.getgrgid, os.getegid())
+    if found == directory:
+        command = f"chown -R {user}:{group} {shlex.quote(str(found))}"
+    elif os.access(found, os.X_OK):
+        command = f"install -d -o {user} -g {group} -m 0750 {shlex.quote(str(directory))}"
+    else:  # what is below it cannot be seen
+        command = f"chmod o+x {shlex.quote(str(found))}"
+    status = os.stat(found)
+    return (
+        f"{found} belongs to {name_user(status.st_uid)} and has the mode {stat.S_IMODE(status.st_mode):04o}, "
+        f"so {this_user()} may not use it: as root, run `{command}`"
     )
 
 

@@ -4,7 +4,7 @@
 independently of HTTP. See docs/writing-a-store.md.
 """
 
-from calotype.config.private_files import give_to_owner_of, make_directory
+from calotype.config.private_files import give_to_owner_of, make_directory, missing_right
 from calotype.config.quantities import Seconds, Size
 from calotype.stores.contract import API_VERSION, KEY, Blob, Capability, Opened, Reader, Store, Stored
 from calotype.stores.errors import (
@@ -35,6 +35,7 @@ __all__ = [
     "Seconds",
     "give_to_owner_of",
     "make_directory",
+    "missing_right",
     "Capability",
     "Reader",
     "Stored",
