@@ -15,7 +15,7 @@ from rich.markup import escape
 from calotype.app import open_stores, prepare_schema
 from calotype.cli.ini import Refusal, takes_settings
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import did_you_mean, with_arguments
+from calotype.config.messages import counted, did_you_mean, with_arguments
 from calotype.config.private_files import this_user
 from calotype.config.settings import Settings
 from calotype.database import migrate
@@ -153,8 +153,8 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     if catalog[name].can(Capability.LISTING):
         held = place.contents()
         click.echo(
-            f"It holds {held.count} blobs with {held.bytes} bytes in all; {held.known} of them belong to "
-            f"images of this database." + "".join(f"\n  {location}" for location in held.examples)
+            f"It holds {counted(held.count, 'blob')} with {held.bytes} bytes in all; {held.known} of them "
+            "belong to images of this database." + "".join(f"\n  {location}" for location in held.examples)
         )
     else:
         click.echo("Its driver cannot list the content of the place.")
