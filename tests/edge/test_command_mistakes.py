@@ -80,7 +80,22 @@ COMMANDS = {
     "days that are no number": (
         ["token", "add", "INI", "HOME", "--user", "u", "--days", "nan"],
         2,
-        "not nan",
+        "not 'nan'",
+    ),
+    "days that are a word": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "many"],
+        2,
+        "it must be a number of days above 0, such as 365, not 'many'",
+    ),
+    "no days": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "0"],
+        2,
+        "above 0, such as 365, not '0'",
+    ),
+    "a number of removals": (
+        ["fsck", "INI", "HOME", "--repair", "--yes-remove", "all"],
+        2,
+        "it must be a whole number, such as 25, not 'all'",
     ),
     "too many days": (["token", "add", "INI", "HOME", "--user", "u", "--days", "1e12"], 2, "number of days"),
     "a time": (["audit", "INI", "HOME", "--since", "yesterday"], 2, "not 'yesterday'"),
@@ -374,8 +389,10 @@ def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[\n{]", "line 2 column 2"),
-        ('[{"id": "x", "sha256": "y"}]', "token 1, user: Field required"),
-        ("{}", "is damaged: input should be a valid array"),
+        ('[{"id": "x", "sha256": "y"}]', "token 1, user: must be set"),
+        ('[{"id": 1, "sha256": "y", "user": "u"}]', "token 1, id: must be a text in quotes"),
+        ("[1]", "token 1, the whole entry: must be an object, from { to }"),
+        ("{}", "is damaged: line 1: the file must hold a list of tokens, from [ to ]"),
     ],
 )
 def test_a_damaged_file_of_tokens_is_refused_with_its_place_and_a_remedy(

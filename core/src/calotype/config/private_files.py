@@ -46,9 +46,10 @@ def this_user() -> str:
 
 
 def refused_access(path: Path, use: str) -> str:
-    """Return why this user may not use a file: the owner and mode of the file, or of a directory above it.
+    """Return why this user may not use a file, and what to do about it.
 
-    `use` is the refused action, such as "read".
+    The sentence has the owner and the mode of the file, or of a directory above it. `use` is the refused
+    action, such as "read".
     """
     closed = next(
         (above for above in reversed(path.absolute().parents) if not os.access(above, os.X_OK)), path
@@ -56,7 +57,7 @@ def refused_access(path: Path, use: str) -> str:
     status = os.stat(closed)
     return (
         f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
-        f"the mode {stat.S_IMODE(status.st_mode):04o}"
+        f"the mode {stat.S_IMODE(status.st_mode):04o}: run this as its owner, or change the owner or the mode"
     )
 
 

@@ -71,6 +71,8 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         )
     except OSError as error:
         reason = f"{error.filename} cannot be opened or created by {this_user()}: {error.strerror}"
+        if isinstance(error, NotADirectoryError):
+            reason += ": a part of the path is a file; correct the path"
     except ArgumentError as error:
         reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
     else:
@@ -178,9 +180,7 @@ def _require_access(path: Path, mode: int, use: str) -> None:
         SettingsError: the user may not use it; the message names the user and the owner.
     """
     if not os.access(path, mode):
-        raise SettingsError(
-            f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode"
-        )
+        raise SettingsError(refused_access(path, use))
 
 
 def _tables_of(file: Path) -> set[str]:
