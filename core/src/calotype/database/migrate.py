@@ -131,6 +131,11 @@ def older_than(revision: str | None, branch: Branch = CORE) -> list[str]:
     return line[line.index(revision) + 1 :] if revision in line else []
 
 
+def is_upgradable(revision: str | None, branch: Branch = CORE) -> bool:
+    """Return whether tables at this revision are older than this version's, and `upgrade` can change them."""
+    return revision in older_than(branch.newest, branch) or (branch is CORE and revision == _LAST_UNRELEASED)
+
+
 def differences(engine: Engine, branch: Branch = CORE) -> list[Any]:
     """Return how the branch's tables in the database differ from its models, in alembic's terms."""
     from alembic.autogenerate import compare_metadata
