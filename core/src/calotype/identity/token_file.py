@@ -149,9 +149,10 @@ class TokenFile:
             private_files.make_directory(file.parent)
             lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
         except OSError as error:
+            is_refused = isinstance(error, PermissionError)
+            cure = ": run this as the service's user, or as root" if is_refused else ""
             raise TokensNotWritten(
-                f"the file of tokens {self.path} cannot be changed by {private_files.this_user()}: "
-                f"{error.strerror}: run this as the service's user, or as root"
+                f"the file of tokens {self.path} cannot be locked: {error.strerror}{cure}"
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
