@@ -362,7 +362,7 @@ AT_START = {
         "sqlite:///{home}/text/new/x.sqlite",
         "line ",
         "{home}/text",
-        "Not a directory: a part of the path is a file; correct the path",
+        ": a part of the path is a file; correct the path",
     ),
     "no database": app("sqlalchemy.url", "sqlite:////proc/x/y.sqlite", "line ", "/proc/x"),
     "a database that is none": Mistake(

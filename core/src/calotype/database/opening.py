@@ -71,7 +71,7 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         )
     except OSError as error:
         reason = f"{error.filename} cannot be opened or created by {this_user()}: {error.strerror}"
-        if isinstance(error, NotADirectoryError):
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
             reason += ": a part of the path is a file; correct the path"
     except ArgumentError as error:
         reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
