@@ -298,9 +298,14 @@ def open_stores(settings: Settings, installed: Installed | None = None) -> Catal
         installed: the plugins to choose drivers from; None: those that are installed now.
 
     Raises:
+        SettingsError: a setting that names a store is empty.
         ConfigurationError: a store cannot be built, or a setting names a store that does not exist. The
             message begins with the place in the ini file.
     """
+    for key in ("default_store", "staging_store"):
+        if getattr(settings, key) == "":
+            place = located(settings.ini_file, f"calotype.{key}")
+            raise SettingsError(f"{place}calotype.{key} names no store: name one, or remove the line")
     try:
         catalog = build_catalog(
             settings.stores,

@@ -43,8 +43,9 @@ _PREFIXES = ("x-image-meta-", "x-glance-")
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
     """Serve the application of an ini file. Return the exit status, or None for 0."""
     argv = sys.argv if argv is None else argv
-    command = _Command(argv, original_ignore_files=original_ignore_files)
     try:
+        _refuse_dashes(argv[1:])
+        command = _Command(argv, original_ignore_files=original_ignore_files)
         if command.args.config_uri:
             command.check()
         if command.args.reload:
@@ -55,6 +56,20 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
         return _MISTYPED if isinstance(error, CommandLineError) else 1
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _refuse_dashes(words: list[str]) -> None:
+    """Refuse a variable that is written like an option, about which argparse would only print its usage.
+
+    Raises:
+        CommandLineError: there is such a word.
+    """
+    options = [option for action in PServeCommand.parser._actions for option in action.option_strings]
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and equals and not any(one.startswith(f"--{name}") for one in options):
+            shown = without_password(f"{name}={value}")
+            raise CommandLineError(f"there is no option --{name}: a variable has no dashes: write {shown}")
 
 
 class _Command(PServeCommand):

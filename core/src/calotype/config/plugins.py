@@ -16,7 +16,6 @@ from importlib.metadata import Distribution, EntryPoint, EntryPoints
 from typing import Any
 
 from stevedore import DriverManager, ExtensionManager
-from stevedore.exception import NoMatches
 
 from calotype.config.messages import did_you_mean
 
@@ -106,6 +105,12 @@ def load(installed: Installed, kind: Kind, name: str, place: str = "") -> Plugin
         PluginError: the plugin is not installed, is installed twice, or cannot be imported.
     """
     entries = installed.named(kind, name)
+    if not entries:  # stevedore would also log a warning
+        others = installed.names(kind)
+        raise PluginError(
+            f"no {kind.word} '{name}' is installed (installed: {', '.join(others) or 'none'})"
+            f"{did_you_mean(name, others)}"
+        )
     owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
     if len(entries) > 1:
         raise PluginError(
@@ -114,12 +119,6 @@ def load(installed: Installed, kind: Kind, name: str, place: str = "") -> Plugin
     try:
         with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
             manager = _Manager(kind, name, entries)
-    except NoMatches:
-        others = installed.names(kind)
-        raise PluginError(
-            f"no {kind.word} '{name}' is installed (installed: {', '.join(others) or 'none'})"
-            f"{did_you_mean(name, others)}"
-        ) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through

@@ -9,11 +9,15 @@ owns.
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
+import shlex
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 #: The mode of a file that only its owner may use.
 SECRET = 0o600
@@ -29,15 +33,24 @@ def name_user(number: int) -> str:
         return f"the user with the id {number}"
 
 
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    """Return the name of a user or group for a command; its id if it has no name."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
 def this_user() -> str:
     """Return the user that this process runs as, for messages."""
     return name_user(os.geteuid())
 
 
 def refused_access(path: Path, use: str) -> str:
-    """Return why this user may not use a file: the owner and mode of the file, or of a directory above it.
+    """Return why this user may not use a file, and what to do about it.
 
-    `use` is the refused action, such as "read".
+    The sentence has the owner and the mode of the file, or of a directory above it. `use` is the refused
+    action, such as "read".
     """
     closed = next(
         (above for above in reversed(path.absolute().parents) if not os.access(above, os.X_OK)), path
@@ -45,7 +58,24 @@ def refused_access(path: Path, use: str) -> str:
     status = os.stat(closed)
     return (
         f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
-        f"the mode {stat.S_IMODE(status.st_mode):04o}"
+        f"the mode {stat.S_IMODE(status.st_mode):04o}: run this as its owner, or change the owner or the mode"
+    )
+
+
+def missing_right(directory: Path) -> str:
+    """Return why this user may not create or use a directory, and the command with which root permits it."""
+    found = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    user, group = _name(pwd.getpwuid, os.geteuid()), _name(grp.getgrgid, os.getegid())
+    if found == directory:
+        command = f"chown -R {user}:{group} {shlex.quote(str(found))}"
+    elif os.access(found, os.X_OK):
+        command = f"install -d -o {user} -g {group} -m 0750 {shlex.quote(str(directory))}"
+    else:  # what is below it cannot be seen
+        command = f"chmod o+x {shlex.quote(str(found))}"
+    status = os.stat(found)
+    return (
+        f"{found} belongs to {name_user(status.st_uid)} and has the mode {stat.S_IMODE(status.st_mode):04o}, "
+        f"so {this_user()} may not use it: as root, run `{command}`"
     )
 
 

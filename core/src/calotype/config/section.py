@@ -95,6 +95,12 @@ class Section:
         return any(text.startswith(f"{name}=") for text in typed)
 
 
+def is_setting(key: str) -> bool:
+    """Return whether a key looks like a setting of the application, and not like a variable."""
+    first, dot, _ = key.partition(".")
+    return bool(dot) and first in (*_OURS, _PYRAMID[:-1])
+
+
 def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Settings:
     """Return the settings of a section with these keys, in a file with these variables.
 

@@ -28,6 +28,8 @@ _SCHEMES = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+#: Parameters that SQLite itself reads, but only in a URI: https://www.sqlite.org/uri.html
+_ONLY_IN_URIS = {"mode", "cache", "vfs", "immutable", "psow", "nolock", "modeof"}
 _LAST_PORT = 65535
 _ENCODE = (
     "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them (in an ini "
@@ -69,6 +71,8 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         )
     except OSError as error:
         reason = f"{error.filename} cannot be opened or created by {this_user()}: {error.strerror}"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason += ": a part of the path is a file; correct the path"
     except ArgumentError as error:
         reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
     else:
@@ -96,6 +100,11 @@ def _read_url(text: str) -> URL:
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
+    if url.drivername.partition("+")[0] not in ("sqlite", *_SCHEMES):
+        raise SettingsError(
+            f"a database of the kind {url.drivername}:// is not supported: use one of sqlite://, "
+            "postgresql+psycopg:// and mysql+pymysql://"
+        )
     if "@" in (url.host or ""):  # the host contains a part of the password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
@@ -128,6 +137,12 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
         )
     if not name:
         raise SettingsError("it names no file: write sqlite:////PATH, with four slashes")
+    is_uri = str(url.query.get("uri", "")).lower() in ("true", "yes", "on", "y", "t", "1")
+    if not is_uri and (ignored := sorted(set(url.query) & _ONLY_IN_URIS)):
+        raise SettingsError(
+            f"its parameter {ignored[0]} has no effect, because SQLite reads it only in a URI: remove "
+            f"?{ignored[0]}=..., or write sqlite:///file:/PATH?{ignored[0]}=...&uri=true"
+        )
     if name.startswith("file:"):
         return  # SQLite itself checks a `file:` URI
     file = Path(name)
@@ -165,9 +180,7 @@ def _require_access(path: Path, mode: int, use: str) -> None:
         SettingsError: the user may not use it; the message names the user and the owner.
     """
     if not os.access(path, mode):
-        raise SettingsError(
-            f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode"
-        )
+        raise SettingsError(refused_access(path, use))
 
 
 def _tables_of(file: Path) -> set[str]:

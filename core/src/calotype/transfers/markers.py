@@ -7,6 +7,8 @@ import enum
 import json
 from dataclasses import dataclass
 
+from calotype.config.messages import counted
+
 #: The owner that `--from` names if the marker of a place cannot be read.
 UNREADABLE = "unreadable"
 
@@ -101,8 +103,8 @@ def describe_foreign(marker: Marker | None, database: str, claim: str) -> str:
 
 def describe_lost(why: str, count: int, ini: str, name: str) -> str:
     """Return a sentence about a missing or empty place of a store in which the database has images."""
-    images = "1 image" if count == 1 else f"{count} images"
     end = "" if why.endswith("?") else "."
+    images = counted(count, "image")
     return (
         f"{why}{end} The database has {images} in store '{name}': mount its disk; for a new, empty store use "
         f"calotype-manage stores {ini} --create {name} --yes"

@@ -335,7 +335,4 @@ class Places:
             return
         # The reason names no path or bucket, because clients may see it, but the operator needs them.
         options = self._stores[name].driver.options
-        fields = type(options).model_fields
-        shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
-        reason = with_arguments(for_operators(error), self.ini)
-        raise ConfigurationError(name, f"{reason} ({', '.join(shown)})" if shown else reason)
+        raise ConfigurationError(name, with_arguments(for_operators(error), self.ini) + options.place())

@@ -93,6 +93,8 @@ _SENTENCE = {
 }
 #: Exceptions that are not logged here, because the code that reads copies has already logged each bad one.
 _REPORTED = (model.NoGoodCopy,)
+#: Exceptions whose message is all that an operator needs to know, so that the log has no traceback.
+_OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable)
 _NOT_FOUND = "Not found"
 #: The headers that are copied from the exception to the response.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range")
@@ -122,7 +124,9 @@ def respond(error: Exception, request: Request) -> Response:
         status, text = 500, "The server failed; its log has the details under this request's id."
     else:
         status, text = dialect.statuses[kind], _SENTENCE.get(kind, stores.for_clients(error))
-        if status >= 500 and kind not in _REPORTED:
+        if isinstance(error, _OF_OPERATORS):
+            log.error("request %s: %s", request.id, error)
+        elif status >= 500 and kind not in _REPORTED:
             log.error(
                 "request %s: %s", request.id, stores.for_clients(error), exc_info=error.__cause__ or error
             )

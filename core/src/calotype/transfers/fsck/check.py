@@ -122,7 +122,7 @@ class Check:
         while batch := self._database.stored_locations(self.name, after, _BATCH):
             for stored in batch:
                 after = stored.key
-                yield self._check_copy(stored) or Progress(self.name, stored.key)
+                yield self._check_copy(stored) or Progress(self.name, stored.key, stored.image_id)
 
     def _check_copy(self, stored: StoredLocation) -> Problem | None:
         if self._away is None:
