@@ -84,12 +84,7 @@ class _Manager(DriverManager[Any]):
 
     def __init__(self, kind: Kind, name: str, entries: EntryPoints):
         self._given = list(entries)
-        super().__init__(
-            kind.group,
-            name,
-            on_load_failure_callback=_fail,
-            on_missing_entrypoints_callback=lambda missing: None,  # stevedore raises NoMatches next
-        )
+        super().__init__(kind.group, name, on_load_failure_callback=_fail)
 
     def list_entry_points(self) -> list[EntryPoint]:
         return self._given
