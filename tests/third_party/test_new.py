@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,16 @@ from tests.support.server import OCTETS, Server, meta, write_ini
 JSON = {"Content-Type": "application/json"}
 #: Kind -> the name to write a distribution for.
 NAMES = {"store": "tape_2", "extension": "remarks"}
+#: The mistake of a driver -> a text of the new driver, its replacement, and mypy's words.
+MISTAKES = {
+    "an option that does not exist": (
+        "options.path)",
+        "options.paht)",
+        '"Tape2Options" has no attribute "paht"',
+    ),
+    "a missing method": ("def locate(self", "def location(self", 'with abstract attribute "locate"'),
+    "a method with other parameters": ("source: Reader, size", "size", "incompatible with supertype"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +87,22 @@ def test_mypy_accepts_what_is_new(author: Environment, projects: dict[str, Path]
     cache = projects[kind].parent / "mypy"  # for both: most of the time goes to the core's modules
     said = author.run("python", "-m", "mypy", "--cache-dir", cache, cwd=projects[kind])
 
-    assert said.startswith("Success: no issues found in 2 source files")
+    assert said.startswith("Success: no issues found in ")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mypy_rejects_a_driver_with_a_mistake(
+    author: Environment, projects: dict[str, Path], mistake: str, tmp_path: Path
+) -> None:
+    right, wrong, words = MISTAKES[mistake]
+    shutil.copytree(projects["store"], tmp_path, dirs_exist_ok=True)
+    driver = tmp_path / "src/calotype_store_tape_2/__init__.py"
+    assert driver.read_text().count(right) == 1
+    driver.write_text(driver.read_text().replace(right, wrong))
+    with pytest.raises(AssertionError) as caught:
+        author.run("python", "-m", "mypy", "--cache-dir", projects["store"].parent / "mypy", cwd=tmp_path)
+
+    assert words in str(caught.value)
 
 
 def test_a_store_of_the_new_driver_keeps_images(server: Server) -> None:
