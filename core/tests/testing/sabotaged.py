@@ -17,9 +17,8 @@ from calotype.stores import (
     BadLocation,
     Blob,
     BlobNotFound,
-    Capability,
+    DirectUrl,
     Duplicate,
-    Store,
     Stored,
     StoreOptions,
     Unavailable,
@@ -191,11 +190,6 @@ class LocatesElsewhere(Sabotage):
         return f"blob:{key}x"
 
 
-class LocatesNothing(Sabotage):
-    def locate(self, key):
-        return None
-
-
 class LocatesForItselfOnly(Sabotage):
     """Computes locations from a secret of this instance."""
 
@@ -205,10 +199,6 @@ class LocatesForItselfOnly(Sabotage):
 
     def locate(self, key):
         return f"blob:{key}.{id(self) % 1000}"
-
-
-class DoesNotImplementLocate(Sabotage):
-    locate = Store.locate
 
 
 class SaysMissingTooLate(Sabotage):
@@ -393,8 +383,9 @@ class ListsWrongSizes(Sabotage):
             yield Blob(blob.location, blob.size + 1, blob.modified)
 
 
-class DeclaresWhatItHasNot(Sabotage):
-    capabilities = MemoryStore.capabilities | Capability.DIRECT_URL
+class PromisesUrlsAndHasNone(Sabotage, DirectUrl):
+    def direct_url(self, location, expires):
+        return "http://127.0.0.1:1/nothing"
 
 
 class ReadsAChangedSource(Sabotage):

@@ -62,6 +62,7 @@ pytest.register_assert_rewrite(
             "removal",
             "honesty",
             "external",
+            "in_parts",
         )
     )
 )

@@ -10,9 +10,10 @@ from __future__ import annotations
 from calotype.testing.downloads import Downloads
 from calotype.testing.external import Externals
 from calotype.testing.honesty import Honesty
+from calotype.testing.in_parts import InParts
 from calotype.testing.removal import Removal
 from calotype.testing.uploads import Uploads
 
 
-class StoreConformance(Uploads, Downloads, Removal, Externals, Honesty):
+class StoreConformance(Uploads, Downloads, Removal, InParts, Externals, Honesty):
     """About a hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""

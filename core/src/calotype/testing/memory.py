@@ -7,8 +7,9 @@ import datetime
 import hashlib
 import io
 import re
+import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field, PrivateAttr
@@ -21,6 +22,9 @@ from calotype.stores import (
     Duplicate,
     External,
     Listing,
+    PartReceipt,
+    Parts,
+    Piece,
     Reader,
     Stored,
     StoreFull,
@@ -34,6 +38,14 @@ _URI = re.compile(r"memory:([0-9a-z.-]{1,900})", re.ASCII)
 
 
 @dataclass
+class Uploading:
+    """An upload in parts: its key, and its parts by number."""
+
+    key: str
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass
 class Shelf:
     """The bytes in memory: blobs, unfinished uploads, and external bytes."""
 
@@ -41,6 +53,7 @@ class Shelf:
     blobs: dict[str, tuple[bytes, datetime.datetime]] = field(default_factory=dict)
     attempts: dict[int, tuple[str, io.BytesIO]] = field(default_factory=dict)
     foreign: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, Uploading] = field(default_factory=dict)
 
 
 class MemoryOptions(StoreOptions):
@@ -54,7 +67,7 @@ class MemoryOptions(StoreOptions):
         return self._shelf
 
 
-class MemoryStore(WritableStore[MemoryOptions], Listing, External):
+class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     """A driver that keeps blobs in a dictionary. `memory:NAME` is an external location in `shelf.foreign`."""
 
     api_version = (2, 0)
@@ -99,6 +112,9 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
             for number, (begun, _) in list(self.shelf.attempts.items()):
                 if begun == key:
                     del self.shelf.attempts[number]
+            for token, upload in list(self.shelf.uploads.items()):
+                if upload.key == key:
+                    del self.shelf.uploads[token]
         with contextlib.suppress(BlobNotFound):
             self.delete(f"blob:{key}")
 
@@ -124,9 +140,47 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
     def attempts(self) -> Iterator[Blob]:
         now = datetime.datetime.now(datetime.UTC)
         with self.shelf.lock:
-            begun = list(self.shelf.attempts.values())
-        for key, buffer in begun:
-            yield Blob(key, buffer.tell(), now)
+            begun = [(key, buffer.tell()) for key, buffer in self.shelf.attempts.values()]
+            begun += [(one.key, sum(map(len, one.parts.values()))) for one in self.shelf.uploads.values()]
+        for key, size in begun:
+            yield Blob(key, size, now)
+
+    def begin(self, key: str, size: int | None = None) -> str:
+        token = secrets.token_hex(8)
+        with self.shelf.lock:
+            if key in self.shelf.blobs:
+                raise Duplicate(self.name, "the key is taken")
+            self.shelf.uploads[token] = Uploading(key)
+        return token
+
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        data = b"".join(iter(lambda: source.read(1 << 20), b""))
+        self._upload(token).parts[piece.number] = data
+        return PartReceipt(piece.number, len(data))
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        held = self._upload(token).parts
+        if not {part.number for part in parts} <= held.keys():
+            raise BlobNotFound(self.name, "a part of the upload is missing")
+        data = b"".join(held[part.number] for part in parts)
+        with self.shelf.lock:
+            self._keep(key, data)
+            del self.shelf.uploads[token]
+        return Stored(f"blob:{key}", len(data))
+
+    def abort(self, key: str, token: str) -> None:
+        with self.shelf.lock:
+            self.shelf.uploads.pop(token, None)
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        held = self._upload(token).parts
+        return iter([PartReceipt(number, len(held[number])) for number in sorted(held)])
+
+    def _upload(self, token: str) -> Uploading:
+        upload = self.shelf.uploads.get(token)
+        if upload is None:
+            raise BlobNotFound(self.name, "there is no such upload")
+        return upload
 
     def _named(self, uri: str) -> str:
         match = _URI.fullmatch(uri)

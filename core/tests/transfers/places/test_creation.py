@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from calotype.stores import StoreError, Unavailable
+from calotype.stores import Listing, StoreError, Unavailable
 from calotype.testing import MemoryStore
 from calotype.transfers import places as module
 from calotype.transfers.markers import PlaceState
-from core.tests.transfers.places.opening import WRITING, open_place, put
+from core.tests.transfers.places.opening import open_place, put
 
 
 def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database, stranger, options):
@@ -54,7 +54,7 @@ def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options
 
 def test_a_place_whose_driver_cannot_list_is_not_marked_on_creation(database, options):
     class Blind(MemoryStore):
-        capabilities = WRITING
+        withheld = frozenset({Listing})
 
     place = open_place(database, Blind("a", options))[1]
 
