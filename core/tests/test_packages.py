@@ -97,6 +97,20 @@ def test_each_name_that_others_import_from_a_package_is_public(name):
     assert wanted - exported == set()
 
 
+def test_type_checkers_see_every_name_of_the_kit():
+    """The kit imports its names at their first use, which type checkers cannot follow."""
+    tree = ast.parse(MODULES["calotype.testing"].read_text())
+    seen = [
+        alias.asname
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for line in block.body
+        for alias in line.names
+    ]
+
+    assert sorted(seen) == sorted(importlib.import_module("calotype.testing").__all__)
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_module_has_a_docstring(module):
     if MODULES[module].stat().st_size and "versions" not in module:
