@@ -20,6 +20,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from calotype.cli import main
+from calotype.config.plugins import Installed
 from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
@@ -75,7 +76,7 @@ def _table(name: str) -> str:
     if name == "server":
         declared = ServerSettings.declared.items()
         return _rows((name, *_server_setting(one), one.description) for name, one in declared)
-    return _rows(_fields(discovery.load(name).store_class.Options, ""))
+    return _rows(_fields(discovery.load(Installed(), name).store_class.Options, ""))
 
 
 def commands(

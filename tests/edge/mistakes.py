@@ -243,7 +243,7 @@ AT_START = {
         "did you mean file?",
     ),
     "a separator in the list of stores": app(
-        "calotype.stores", "file; http", "line 13: store 'file;'", "are separated by blanks or commas"
+        "calotype.stores", "file; http", "line 14: store 'file;'", "are separated by blanks or commas"
     ),
     "a name of a store in a key": Mistake(
         ("line 14: store 'fil': it has options but is not named in calotype.stores (did you mean file?)",),

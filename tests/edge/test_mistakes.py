@@ -144,7 +144,7 @@ WARNINGS = {
     "a staging store that is off": (
         {"calotype.staging_store": "s3"},
         {},
-        r"calotype.staging_store names the store 's3', which is off: option bucket is missing",
+        r"calotype.staging_store names the store 's3', which is off: no key store\.s3\.\* is set",
     ),
 }
 

@@ -21,6 +21,7 @@ from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import did_you_mean, located, with_arguments
+from calotype.config.plugins import Installed
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
@@ -267,8 +268,9 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     Raises:
         SettingsError, ConfigurationError: one of the parts cannot be made.
     """
-    extensions = load_extensions(settings)
-    stores = open_stores(settings)
+    installed = Installed()
+    extensions = load_extensions(settings, installed)
+    stores = open_stores(settings, installed)
     database = open_database(settings, makes_database=makes_database)
     lifecycle = Lifecycle(database, stores, settings)
     places = Places(database, stores, settings.arguments or "INI")
@@ -289,8 +291,11 @@ def prepare_schema(database: Database, settings: Settings, extensions: Sequence[
         migrate.require_newest(database.engine, branches)
 
 
-def open_stores(settings: Settings) -> Catalog:
+def open_stores(settings: Settings, installed: Installed | None = None) -> Catalog:
     """Return the stores that the settings name.
+
+    Args:
+        installed: the plugins to choose drivers from; None: those that are installed now.
 
     Raises:
         ConfigurationError: a store cannot be built, or a setting names a store that does not exist. The
@@ -298,7 +303,11 @@ def open_stores(settings: Settings) -> Catalog:
     """
     try:
         catalog = build_catalog(
-            settings.stores, settings.default_store, settings.store_options, settings.digests
+            settings.stores,
+            settings.default_store,
+            settings.store_options,
+            settings.digests,
+            installed or Installed(),
         )
     except ConfigurationError as error:
         error.place = located(settings.ini_file, *_keys_of(error, settings))

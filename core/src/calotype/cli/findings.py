@@ -11,10 +11,11 @@ from rich.markup import escape
 from calotype.cli.ini import Refusal, ready_database, takes_settings
 from calotype.cli.records import print_records, show_time
 from calotype.cli.stores import require_store
+from calotype.config.plugins import Installed
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.model.findings import Finding, FindingState
-from calotype.stores import discovery
+from calotype.stores.discovery import DRIVER
 
 _PAGE = 500
 
@@ -39,7 +40,7 @@ def findings(settings: Settings, store: str | None, lift: str | None) -> None:
             return
         if store is not None:
             # The drivers are not loaded: a driver that fails must not hide the findings.
-            configured = settings.stores or (*settings.store_options, *discovery.installed())
+            configured = settings.stores or (*settings.store_options, *Installed().names(DRIVER))
             require_store(store, {*configured, *database.stores_in_use()})
         print_records(_find(database, store), asdict, _to_text)
 

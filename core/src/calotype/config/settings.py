@@ -29,7 +29,8 @@ class Settings(BaseModel):
 
     stores: tuple[str, ...] | None = Field(
         None,
-        description="Names of the stores, in order. Unset: every installed driver with complete options.",
+        description="Names of the stores, in order. Unset: the stores that have a `store.NAME.` key, and the "
+        "default store.",
     )
     default_store: str | None = Field(
         None, description="The store for uploads that name none. Unset: file, or the only writable one."
