@@ -172,9 +172,7 @@ def test_images_whose_driver_is_uninstalled_keep_their_records_and_work_again_af
     site.start()
 
     assert "store 'plain': no driver 'plain' is installed (installed: " in site.logged()
-    assert (
-        "the database has 2 images in store 'plain', but their bytes there cannot be read: " in site.logged()
-    )
+    assert "the database has images in store 'plain', but their bytes there cannot be read: " in site.logged()
     assert server.get(f"/images/{near}").body == b"near"
     assert server.upload(b"more")["store"] == "file"
     listed = [f"/images/{image['id']}" for image in server.get("/images").json["images"]]
@@ -195,7 +193,7 @@ def test_images_whose_driver_is_uninstalled_keep_their_records_and_work_again_af
     ((store, fault, detail),) = site.fsck(status=2)
     assert (store, fault) == (STORE, "unreachable")
     assert detail.startswith("the store is off: no driver 'plain' is installed (installed: ")
-    assert "warning: the database has 1 images in store 'plain'" in site.manage("stores")
+    assert "warning: the database has images in store 'plain'" in site.manage("stores")
 
     site.install()
     site.start()
@@ -248,7 +246,7 @@ def test_a_store_that_the_ini_file_no_longer_mentions_is_reported_if_it_holds_im
     server.stop()
     server.start()
 
-    (line,) = [line for line in site.logged().splitlines() if "the database has 1 images" in line]
+    (line,) = [line for line in site.logged().splitlines() if "the database has images" in line]
     assert line.endswith(f" in store 'plain', but their bytes there cannot be read: {reason}")
     assert server.get(image).status == 502
 

@@ -32,6 +32,6 @@ def checks(
     for store in stores:
         if only in (None, store.name):
             yield Check(database, store, plan, may_repair(store))
-    for absent in absent_stores(database, stores):
+    for absent in absent_stores(database.stores_in_use(), stores):
         if only in (None, absent.name):
             yield Check(database, CheckedStore(absent), plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from calotype.database.database import Database
 from calotype.stores.catalog import Catalog
@@ -12,21 +12,20 @@ from calotype.stores.options import StoreOptions
 from calotype.stores.values import Reader
 
 
-def absent_stores(database: Database, stores: Catalog) -> Iterator[AbsentStore]:
-    """Yield each store that is not in the catalog, although it holds images or has open findings."""
-    for name in database.stores_in_use():
+def absent_stores(names: Iterable[str], stores: Catalog) -> Iterator[AbsentStore]:
+    """Yield a stand-in for each of these stores that is not in the catalog."""
+    for name in names:
         if name not in stores:
             off = stores.off.get(name)
             yield AbsentStore(name, f"the store is off: {off}" if off else "it is not configured")
 
 
 def find_unreadable(database: Database, stores: Catalog) -> list[str]:
-    """Return a warning for each absent store that holds images."""
+    """Return a warning for each store that has images and is not in the catalog; [] if there is none."""
     return [
-        f"the database has {count} images in store '{store.name}', but their bytes there cannot be read: "
+        f"the database has images in store '{store.name}', but their bytes there cannot be read: "
         f"{store.reason}"
-        for store in absent_stores(database, stores)
-        if (count := database.count_images_in(store.name))
+        for store in absent_stores(database.stores_with_images(), stores)
     ]
 
 
