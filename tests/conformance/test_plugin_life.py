@@ -17,8 +17,10 @@ from tests.support.distributions import PLAIN, on_path, write_distribution
 from tests.support.forked import run_manage
 from tests.support.ini import change_ini
 from tests.support.server import OCTETS, Server, StartFailed, meta
+from tests.support.waiting import wait_for
 
 DISTRIBUTION, STORE = "test-plain", "plain"
+JSON = {"Content-Type": "application/json"}
 NEW_DRIVER = """
 from plain_driver import PlainStore
 
@@ -262,6 +264,45 @@ def test_a_driver_can_be_uninstalled_while_the_service_runs(site: Site) -> None:
     assert len(site.held()) == 1
     site.start()
     assert "no driver 'plain' is installed" in site.logged()
+
+
+def test_jobs_wait_for_a_driver_that_is_uninstalled_and_end_after_its_return(site: Site) -> None:
+    server = site.start()
+    (far,) = stored(site, b"far")
+    near = f"/images/{server.upload(b'near')['id']}"
+    place = site.folder / "place"
+    aside = place.rename(site.folder / "aside")
+    formats = json.dumps({"disk_format": "raw", "container_format": "bare"}).encode()
+    staged = f"/images/{server.post('/v2/images', JSON, formats).json['id']}"
+    assert server.put(f"/v2{staged}/stage", OCTETS, b"staged").status == 204
+    for image, method, target in (
+        *((far, "copy-image", "file"), (near, "copy-image", STORE)),
+        (staged, "glance-direct", STORE),
+    ):
+        order = json.dumps({"method": {"name": method}, "stores": [target]}).encode()
+        assert server.post(f"/v2{image}/import", JSON, order).status == 202
+    wait_for(lambda: told(server), lambda said: all(one.startswith("waiting for store") for one in said))
+
+    site.uninstall()
+    aside.rename(place)
+    site.start()
+    absent = "waiting for store 'plain': it is not configured on this server"
+    wait_for(lambda: told(server), lambda said: said == [absent] * 3)
+
+    site.install()
+    site.start()
+    wait_for(lambda: told(server), lambda said: said == [""] * 3)
+    assert server.get(f"/v2{staged}/file").body == b"staged"
+    for image in (far, near):
+        assert set(server.get(f"/v2{image}").json["stores"].split(",")) == {"file", STORE}
+    assert "Traceback" not in server.log
+
+
+def told(server: Server) -> list[str]:
+    """Return the message of each task; none may have failed."""
+    tasks = [server.get(task["self"]).json for task in server.get("/v2/tasks").json["tasks"]]
+    assert "failure" not in [task["status"] for task in tasks], tasks
+    return [task["message"] for task in tasks]
 
 
 def test_a_driver_under_a_new_name_reads_the_images_of_the_store_once_the_ini_file_names_it(

@@ -23,7 +23,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
 from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import DRIVER, Driver, blamed
-from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
+from calotype.stores.errors import ConfigurationError, Unavailable, UnsupportedScheme, UnusableDriver
 from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,16 @@ class Catalog:
     def __getitem__(self, name: str) -> CheckedStore:
         """Return the store with this name; raises KeyError if there is none."""
         return self.entries[name].store
+
+    def require(self, name: str) -> CheckedStore:
+        """Return the store with this name, for work that waits until the store is available.
+
+        Raises:
+            Unavailable: it is off or not configured, for instance because its driver is not installed.
+        """
+        if name not in self:
+            raise Unavailable(name, "it is not configured on this server")
+        return self[name]
 
     def external(self, uri: str) -> CheckedStore:
         """Return the store that accepts this URI from a client.
