@@ -95,7 +95,7 @@ class LocationQueries(Queries):
 
 
 class LocationsUnit(UsageUnit):
-    """The verbs of a unit of work on locations."""
+    """The methods of a unit of work that change locations."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
