@@ -37,8 +37,14 @@ pytest.register_assert_rewrite(
     *(
         f"calotype.testing.{module}"
         for module in (
+            "concurrency",
             "conformance",
+            "contents",
+            "disclosure",
+            "durability",
             "harness",
+            "processes",
+            "resources",
             "readers",
             "uploads",
             "downloads",
