@@ -13,7 +13,15 @@ from calotype.model.change import Change
 from calotype.model.errors import ImageGone, NotQueued, TakenOver, UnknownStore
 from calotype.model.fields import ImageFields
 from calotype.model.images import LocationState
-from calotype.stores import BlobChanged, SourceBroken, SourceMismatch, SourceTooLarge, StoreError, Unavailable
+from calotype.stores import (
+    BlobChanged,
+    SourceBroken,
+    SourceMismatch,
+    SourceTooLarge,
+    StoreError,
+    Unavailable,
+    WritableStore,
+)
 from calotype.testing import Exploding, Paused, Short, Trickle, pattern
 from calotype.transfers.inspection import InspectorsUnavailable
 from calotype.transfers.readers import Announced
@@ -209,7 +217,7 @@ def test_without_a_default_an_upload_must_name_its_store(bench):
 
 def test_a_store_that_takes_no_uploads_is_refused(bench):
     checked = bench.stores["memory"]
-    checked.capabilities = type(checked.capabilities)(0)
+    checked.withheld |= {WritableStore}
     with pytest.raises(UnknownStore, match="no store that takes uploads"):
         bench.upload(DATA)
 

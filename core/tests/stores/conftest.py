@@ -10,7 +10,7 @@ import pytest
 
 DRIVER = """
 import io
-from calotype.stores import Store, StoreOptions, Capability
+from calotype.stores import External, Listing, Store, StoreOptions, WritableStore
 from calotype.testing.memory import MemoryStore
 
 class Driver(MemoryStore):

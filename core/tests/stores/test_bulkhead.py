@@ -310,8 +310,8 @@ def test_a_reader_that_a_driver_returns_too_late_is_closed(hanging):
 def test_local_files_are_opened_in_the_callers_thread_but_only_by_a_few_at_a_time(hanging):
     """r1-D3: a disk that hangs blocks only these few workers."""
     store = hanging("get", bounds=QUICK.model_copy(update={"call_timeout": 10, "max_calls": 8}))
-    store.driver.file_path = lambda location: "k"
     local = CheckedStore(store.driver, bulkhead=store.bulkhead)
+    local.keeps_files = True
     put(store)
     threads = [threading.Thread(target=local.get, args=("blob:k",), name="caller") for _ in range(6)]
     for thread in threads:

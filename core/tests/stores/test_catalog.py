@@ -2,7 +2,7 @@
 
 import pytest
 
-from calotype.stores import BadLocation, Capability, ConfigurationError
+from calotype.stores import BadLocation, ConfigurationError, External, WritableStore
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.testing import MemoryStore
 from core.tests.stores.conftest import DRIVER
@@ -18,7 +18,16 @@ class Options(MemoryStore.Options):
 class Driver(MemoryStore):
     Options = Options
 """
-READING = DRIVER + "    capabilities = Capability.EXTERNAL\n    schemes = ('tape',)\n"
+READING = """
+from calotype.stores import External, Store
+
+class Driver(Store, External):
+    api_version = (2, 0)
+    schemes = ("tape",)
+    def get(self, location, offset=0, length=None): ...
+    def size(self, location): ...
+    def register(self, uri): ...
+"""
 
 
 def build(names=None, default=None, **options) -> Catalog:
@@ -176,11 +185,13 @@ HOSTILE = {
     "exits when built": (DRIVER + FAILING_INIT.format("sys.exit(3)"), "failed with SystemExit"),
     "raises when built": (DRIVER + FAILING_INIT.format("raise OSError('secret')"), "failed with OSError"),
     "cannot tell what it can do": (
-        DRIVER + "    capabilities = property(lambda self: 1 / 0)\n    def __init__(self, *_): pass\n",
+        DRIVER
+        + "    withheld = property(lambda self: 1 / 0)\n"
+        + "    def __init__(self, name, options): self.name = name\n",
         "failed with ZeroDivisionError",
     ),
-    "has capabilities of another kind": (
-        DRIVER + "    capabilities = property(lambda self: 7)\n",
+    "withholds something that is no set": (
+        DRIVER + "    withheld = property(lambda self: 7)\n",
         "failed with TypeError",
     ),
     "has options that fail": (
@@ -229,10 +240,12 @@ def test_if_no_store_is_named_a_driver_that_fails_to_list_missing_options_is_off
     assert build().off["bad"].endswith("failed with RuntimeError")
 
 
-def test_capabilities_may_be_a_property(install):
-    install("tape", DRIVER + "    capabilities = property(lambda self: Capability.WRITE)\n")
+def test_the_withheld_abilities_may_be_a_property(install):
+    install("tape", DRIVER + "    withheld = property(lambda self: frozenset({External}))\n")
 
-    assert build(("tape",))["tape"].can(Capability.WRITE)
+    tape = build(("tape",))["tape"]
+    assert tape.can(WritableStore)
+    assert not tape.can(External)
 
 
 def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
@@ -339,15 +352,15 @@ def test_a_read_only_store_takes_no_uploads(install):
     install("tape")
     catalog = build(("tape",), tape={"read_only": "true"})
 
-    assert not catalog["tape"].can(Capability.WRITE)
-    assert catalog["tape"].can(Capability.EXTERNAL)
+    assert not catalog["tape"].can(WritableStore)
+    assert catalog["tape"].can(External)
 
 
 def test_the_stores_compute_the_digests_that_the_settings_name(install):
     install("tape")
     catalog = build_catalog(("tape",), None, {}, ("sha256",))
 
-    assert catalog["tape"]._algorithms == ("sha256",)
+    assert catalog["tape"].algorithms == ("sha256",)
 
 
 def test_closing_closes_every_store(install):
@@ -367,7 +380,7 @@ class Web(MemoryStore):
 
 class Dark(MemoryStore):
     schemes = ("dark",)
-    capabilities = Capability.WRITE
+    withheld = frozenset({External})
 
 
 def stores(*drivers) -> Catalog:

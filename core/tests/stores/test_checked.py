@@ -5,17 +5,20 @@ import logging
 import pytest
 
 from calotype.stores import (
+    LOCATION_MAX,
     BadLocation,
     BlobNotFound,
-    Capability,
+    DirectUrl,
+    External,
+    Listing,
     SourceMismatch,
     Stored,
     StoreError,
     Unavailable,
     Unsupported,
+    WritableStore,
 )
 from calotype.stores.checked import CheckedStore
-from calotype.stores.measured import LOCATION_MAX
 from calotype.testing import Trickle
 from core.tests.stores.checked import DATA, Bent, add, checked, raising, read
 
@@ -62,30 +65,34 @@ def test_a_failed_removal_is_logged_and_does_not_hide_the_first_error(caplog):
 
 
 VERBS = {
-    "add": (Capability.WRITE, lambda store: store.add("k", Trickle(DATA))),
-    "discard": (Capability.WRITE, lambda store: store.discard("k")),
-    "delete": (Capability.DELETE, lambda store: store.delete("blob:k")),
-    "register": (Capability.EXTERNAL, lambda store: store.register("memory:x")),
-    "blobs": (Capability.LISTING, lambda store: list(store.blobs())),
-    "attempts": (Capability.LISTING, lambda store: list(store.attempts())),
+    "add": (WritableStore, lambda store: store.add("k", Trickle(DATA))),
+    "discard": (WritableStore, lambda store: store.discard("k")),
+    "delete": (WritableStore, lambda store: store.delete("blob:k")),
+    "register": (External, lambda store: store.register("memory:x")),
+    "blobs": (Listing, lambda store: list(store.blobs())),
+    "attempts": (Listing, lambda store: list(store.attempts())),
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_whose_capability_is_not_declared_is_refused_without_asking_the_driver(verb):
-    capability, call = VERBS[verb]
+def test_a_verb_whose_ability_is_withheld_is_refused_without_asking_the_driver(verb):
+    ability, call = VERBS[verb]
     driver = Bent(**{verb: raising(AssertionError("the driver was asked"))})
-    driver.capabilities &= ~capability
+    driver.withheld = frozenset({ability})
     with pytest.raises(Unsupported, match=r"^store 'bent': it "):
         call(CheckedStore(driver))
 
 
-def test_a_driver_that_does_not_declare_direct_urls_gives_none():
-    store = checked(direct_url=lambda location, expires: "https://x")
+def test_a_driver_without_direct_urls_gives_none():
+    class Linked(Bent, DirectUrl):
+        def direct_url(self, location, expires):
+            return "https://x"
 
-    assert store.direct_url("blob:k", 60) is None
-    store.capabilities |= Capability.DIRECT_URL
-    assert store.direct_url("blob:k", 60) == "https://x"
+    assert checked().direct_url("blob:k", 60) is None
+    linked = Linked()
+    assert CheckedStore(linked).direct_url("blob:k", 60) == "https://x"
+    linked.withheld = frozenset({DirectUrl})
+    assert CheckedStore(linked).direct_url("blob:k", 60) is None
 
 
 def test_a_read_only_store_can_be_read_but_refuses_uploads():
@@ -98,8 +105,8 @@ def test_a_read_only_store_can_be_read_but_refuses_uploads():
         store.add("other", Trickle(DATA))
     with pytest.raises(Unsupported):
         store.delete(location)
-    assert store.can(Capability.RANGES)
-    assert not store.can(Capability.WRITE | Capability.DELETE)
+    assert store.driver.ranges
+    assert not store.can(WritableStore)
 
 
 def test_a_checked_store_shows_its_name_and_driver():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.stores import BlobChanged, Capability, StoreError
+from calotype.stores import BlobChanged, StoreError
 from calotype.stores.blob_readers import LimitedReader, is_plain_file
 from calotype.stores.checked import CheckedStore
 from calotype.testing import Exploding, Trickle, pattern
@@ -25,7 +25,7 @@ def test_a_range_is_a_slice_whether_the_driver_has_ranges_or_not(size, offset, l
     data, driver = pattern(size), Bent()
     location = add(CheckedStore(driver), data)
     if not native:
-        driver.capabilities &= ~Capability.RANGES
+        driver.ranges = False
         driver.get = lambda location, *range_: (
             Trickle(data) if not range_ else pytest.fail("a range was asked for")
         )
@@ -58,7 +58,7 @@ def test_a_blob_that_ends_too_early_is_reported_as_changed():
 def test_a_blob_that_ends_before_the_range_is_reported_as_changed_and_closed():
     source = Trickle(DATA)
     store = checked(get=lambda location: source)
-    store.capabilities &= ~Capability.RANGES
+    store.driver.ranges = False
     with pytest.raises(BlobChanged, match="the blob ended 1000 bytes before the range"):
         store.get("blob:k", 6000, 1)
 
@@ -91,8 +91,9 @@ def test_a_file_of_the_wrong_size_is_refused_before_the_first_byte(tmp_path, hel
 def test_a_plain_file_behind_a_range_is_given_to_the_server(tmp_path):
     path = tmp_path / "blob"
     path.write_bytes(DATA)
-    store = checked(get=lambda location: path.open("rb"), file_path=lambda location: "blob")
-    store.capabilities &= ~Capability.RANGES
+    store = checked(get=lambda location: path.open("rb"))
+    store.keeps_files = True
+    store.driver.ranges = False
     reader = store.get("blob:k", 100, 50, size=5000)
 
     assert isinstance(reader, LimitedReader)

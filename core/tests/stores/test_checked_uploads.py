@@ -7,6 +7,7 @@ import io
 import pytest
 
 from calotype.stores import (
+    LOCATION_MAX,
     BadLocation,
     SourceBroken,
     SourceMismatch,
@@ -17,7 +18,7 @@ from calotype.stores import (
 )
 from calotype.stores.checked import CheckedStore
 from calotype.stores.hashing import Digests
-from calotype.stores.measured import BLOCK, LOCATION_MAX, Expectations, VerifyingReader
+from calotype.stores.measured import BLOCK, Expectations, VerifyingReader
 from calotype.testing import Exploding, MemoryStore, Short, Trickle
 from core.tests.stores.checked import DATA, Bent, add, checked, read
 

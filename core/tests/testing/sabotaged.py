@@ -17,16 +17,15 @@ from calotype.stores import (
     BadLocation,
     Blob,
     BlobNotFound,
-    Capability,
+    DirectUrl,
     Duplicate,
-    Store,
     Stored,
     StoreOptions,
     Unavailable,
 )
 from calotype.stores.measured import BLOCK
 from calotype.testing import MemoryStore, StoreConformance, pattern
-from calotype.testing.memory import MemoryOptions
+from calotype.testing.memory import Attempt, MemoryOptions
 
 MODIFIED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
@@ -35,6 +34,7 @@ class KitOfMemory(StoreConformance):
     """The kit with MemoryStore's hooks; subclasses name the driver."""
 
     part_size = 70_001
+    survives_processes = False
     driver: ClassVar[type[MemoryStore]] = MemoryStore
 
     @classmethod
@@ -98,7 +98,7 @@ class CleansUpOnlyAfterExceptions(Sabotage):
 
 class ForgetsItsAttempts(Sabotage):
     def add(self, key, source, size=None):
-        self.shelf.attempts[id(source)] = (key, io.BytesIO(b"part"))
+        self.shelf.attempts[id(source)] = Attempt(key, io.BytesIO(b"part"))
         stored = super().add(key, source, size)
         del self.shelf.attempts[id(source)]
         return stored
@@ -191,11 +191,6 @@ class LocatesElsewhere(Sabotage):
         return f"blob:{key}x"
 
 
-class LocatesNothing(Sabotage):
-    def locate(self, key):
-        return None
-
-
 class LocatesForItselfOnly(Sabotage):
     """Computes locations from a secret of this instance."""
 
@@ -205,10 +200,6 @@ class LocatesForItselfOnly(Sabotage):
 
     def locate(self, key):
         return f"blob:{key}.{id(self) % 1000}"
-
-
-class DoesNotImplementLocate(Sabotage):
-    locate = Store.locate
 
 
 class SaysMissingTooLate(Sabotage):
@@ -393,8 +384,9 @@ class ListsWrongSizes(Sabotage):
             yield Blob(blob.location, blob.size + 1, blob.modified)
 
 
-class DeclaresWhatItHasNot(Sabotage):
-    capabilities = MemoryStore.capabilities | Capability.DIRECT_URL
+class PromisesUrlsAndHasNone(Sabotage, DirectUrl):
+    def direct_url(self, location, expires):
+        return "http://127.0.0.1:1/nothing"
 
 
 class ReadsAChangedSource(Sabotage):

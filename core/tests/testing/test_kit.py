@@ -44,9 +44,7 @@ CAUGHT_BY = {
     "SharesABuffer": "test_parallel_uploads_do_not_mix",
     "TakesSourceErrorsForItsOwn": "test_a_source_that_breaks_leaves_nothing",
     "LocatesElsewhere": "test_locate_tells_where_add_will_put_it",
-    "LocatesNothing": "test_locate_tells_where_add_will_put_it",
     "LocatesForItselfOnly": "test_locate_tells_where_add_will_put_it",
-    "DoesNotImplementLocate": "test_what_is_declared_is_implemented",
     "SaysMissingTooLate": "test_a_missing_blob_is_reported_at_once",
     "ForgetsItsName": "test_a_missing_blob_is_reported_at_once",
     "NeverEnds": "test_a_blob_is_read_whole",
@@ -68,7 +66,7 @@ CAUGHT_BY = {
     "ListsWithoutDates": "test_the_listing_dates_are_aware_and_true",
     "ListsHalf": "test_the_listing_holds_what_was_added",
     "ListsWrongSizes": "test_the_listing_holds_what_was_added",
-    "DeclaresWhatItHasNot": "test_what_is_declared_is_implemented",
+    "PromisesUrlsAndHasNone": "test_a_direct_url_gives_the_bytes",
     "ReadsAChangedSource": "test_a_changed_source_is_never_read_as_the_old_one",
     "RegistersWhatIsNotThere": "test_what_is_not_there_is_not_registered",
     "KeepsItsBlobsToItself": "test_a_second_instance_reads_what_the_first_wrote",
@@ -113,11 +111,11 @@ def test_a_broken_driver_fails_the_case_that_is_named_for_its_defect(failures, d
 def test_every_broken_driver_has_a_case_that_must_fail():
     source = SABOTAGED.read_text()
 
-    assert set(re.findall(r"^class (\w+)\(Sabotage\)", source, re.MULTILINE)) == set(CAUGHT_BY)
+    assert set(re.findall(r"^class (\w+)\(Sabotage\b", source, re.MULTILINE)) == set(CAUGHT_BY)
 
 
 def test_the_same_cases_pass_for_a_correct_driver(run):
-    cases = sorted(set(CAUGHT_BY.values()))
+    cases = sorted({*CAUGHT_BY.values()} - {"test_a_direct_url_gives_the_bytes"})  # MemoryStore has none
     outcomes = run(
         f"{SABOTAGED}::KitOfMemory", "-o", "python_classes=KitOf*", "-k", " or ".join(cases)
     ).parseoutcomes()
@@ -151,7 +149,7 @@ GAPS = """
 def test_a_known_gap_is_an_expected_failure(pytester, run, known_gaps, expected):
     pytester.makepyfile(GAPS.replace("{known_gaps}", repr(known_gaps)))
 
-    assert run("-k", "large_blob").parseoutcomes().items() >= expected.items()
+    assert run("-k", "whole_in_memory").parseoutcomes().items() >= expected.items()
 
 
 def test_a_gap_that_has_closed_is_a_failure(pytester, run):
@@ -172,17 +170,17 @@ def test_a_class_without_the_fixture_store_names_it(pytester, run):
     result.stdout.fnmatch_lines(["*define a fixture `store` that returns the driver*"])
 
 
-def test_a_skip_names_the_undeclared_capability(pytester, run):
+def test_a_skip_names_the_missing_ability(pytester, run):
     pytester.makepyfile(GAPS.replace("{known_gaps}", "{}"))
     result = run("-k", "direct_url_gives", "-rs")
 
-    result.stdout.fnmatch_lines(["*MemoryStore does not declare DIRECT_URL*"])
+    result.stdout.fnmatch_lines(["*MemoryStore is no DirectUrl*"])
 
 
 def test_a_failing_case_shows_the_values(pytester, run):
-    result = run(f"{SABOTAGED}::TestDeclaresWhatItHasNot::test_what_is_declared_is_implemented")
+    result = run(f"{SABOTAGED}::TestListsWrongSizes::test_the_listing_holds_what_was_added")
 
-    result.stdout.fnmatch_lines(["*where *getattr*direct_url*"])
+    result.stdout.fnmatch_lines(["*Differing items*"])
 
 
 def test_every_public_name_exists():

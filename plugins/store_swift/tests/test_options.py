@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from calotype.stores import BadLocation, Capability, ConfigurationError, Misconfigured
+from calotype.stores import BadLocation, ConfigurationError, DirectUrl, Misconfigured
 from calotype.stores.options import read_options
 from calotype.testing import Trickle, pattern, read_all
 from calotype_store_swift import SwiftOptions, SwiftStore
@@ -16,8 +16,8 @@ from plugins.store_swift.tests.objects import LARGE, MakeStore, expire_tokens, n
 
 
 def test_direct_urls_are_declared_only_with_a_key(make_store: MakeStore) -> None:
-    assert Capability.DIRECT_URL not in make_store(created=False).capabilities
-    assert Capability.DIRECT_URL in make_store(created=False, temp_url_key="k").capabilities
+    assert DirectUrl in make_store(created=False).withheld
+    assert make_store(created=False, temp_url_key="k").withheld == frozenset()
 
 
 def test_check_finds_a_wrong_temp_url_key(make_store: MakeStore) -> None:

@@ -7,6 +7,7 @@ from typing import TypeGuard
 
 from calotype.stores.errors import BlobChanged, named_errors
 from calotype.stores.measured import BLOCK
+from calotype.stores.promises import require_block
 from calotype.stores.values import Reader
 
 
@@ -33,7 +34,7 @@ class LimitedReader:
         if wanted == 0:
             return b""
         with named_errors(self._store):
-            block = self._reader.read(wanted)
+            block = require_block(self._store, self._reader.read(wanted), wanted)
         if not block:
             raise BlobChanged(self._store, f"the blob ended {self.remaining} bytes too early")
         self.remaining -= len(block)
@@ -53,7 +54,8 @@ def skip(store: str, reader: Reader, offset: int) -> None:
     left = offset
     while left:
         with named_errors(store):
-            block = reader.read(min(left, BLOCK))
+            most = min(left, BLOCK)
+            block = require_block(store, reader.read(most), most)
         if not block:
             raise BlobChanged(store, f"the blob ended {left} bytes before the range")
         left -= len(block)

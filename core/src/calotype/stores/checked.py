@@ -18,7 +18,14 @@ from functools import partial
 from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles
 from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
 from calotype.stores.contract import KEY, LOCATION_MAX, MARKER_KEY, WritableStore
-from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, named_errors
+from calotype.stores.errors import (
+    BadLocation,
+    BlobChanged,
+    BlobNotFound,
+    SourceError,
+    StoreError,
+    named_errors,
+)
 from calotype.stores.guard import Guard
 from calotype.stores.hashing import Digests
 from calotype.stores.measured import (
@@ -26,7 +33,20 @@ from calotype.stores.measured import (
     Expectations,
     UploadResult,
     VerifyingReader,
+)
+from calotype.stores.promises import (
     is_location,
+    require,
+    require_block,
+    require_extents,
+    require_info,
+    require_listed,
+    require_opened,
+    require_path,
+    require_reader,
+    require_size,
+    require_stored,
+    require_url,
 )
 from calotype.stores.values import Blob, Extent, Opened, Reader, Stored, StoreInfo
 
@@ -54,7 +74,7 @@ class CheckedStore(Guard):
             try:
                 return measured.accept(self.name, stored)
             except Exception:
-                self._withdraw(driver, stored.location)
+                self._withdraw(driver, getattr(stored, "location", driver.locate(key)))
                 raise
 
     def _stored(self, work: Callable[[], Stored], measured: VerifyingReader) -> Stored:
@@ -62,8 +82,12 @@ class CheckedStore(Guard):
         try:
             with self._using("add"):
                 return self.bulkhead.carry(work, measured, self._remove_late)
-        except Exception:
+        except Exception as error:
             if measured.failure is None:
+                if isinstance(error, SourceError) and not measured.has_failed:
+                    raise StoreError(
+                        self.name, "its driver blames the source, which has not failed"
+                    ) from error
                 raise
         raise measured.failure
 
@@ -108,7 +132,7 @@ class CheckedStore(Guard):
         """Open a reader. Check a file's size now, because the server may bypass the reader."""
 
         def work() -> Reader:
-            reader = get()
+            reader = require_reader(self.name, get())
             held = os.fstat(reader.fileno()).st_size if is_plain_file(reader) else size
             if size is not None and held != size:
                 reader.close()
@@ -128,9 +152,9 @@ class CheckedStore(Guard):
 
         def work() -> bytes:
             data = b""
-            with contextlib.closing(self.driver.get(location)) as reader:
+            with contextlib.closing(require_reader(self.name, self.driver.get(location))) as reader:
                 while len(data) < most and (block := reader.read(most - len(data))):
-                    data += block
+                    data += require_block(self.name, block, most - len(data))
             return data
 
         with self._using("get"):
@@ -140,7 +164,8 @@ class CheckedStore(Guard):
         """Return the blob's size in bytes; None if the store does not know it."""
         work = partial(self.driver.size, location)
         with self._using("size"):
-            return self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
+            size = self.bulkhead.call_here(work) if self.keeps_files else self.bulkhead.call(work)
+        return require_size(self.name, size)
 
     def delete(self, location: str) -> None:
         """Remove a blob; raises BlobNotFound if it is gone already."""
@@ -159,7 +184,7 @@ class CheckedStore(Guard):
         if not isinstance(self.driver, WritableStore):
             return None
         with named_errors(self.name):
-            return self.driver.locate(key)
+            return require(self.name, self.driver.locate(key), str, "locate")
 
     def check_uri(self, uri: str) -> None:
         """Raise an error if the form of an external location forbids fetching it. Send nothing to it.
@@ -175,7 +200,7 @@ class CheckedStore(Guard):
         """Accept an external location; the size is None if the source does not announce it."""
         driver = self._need(External)
         with self._using("register"):
-            stored = self.bulkhead.call(partial(driver.register, uri))
+            stored = require_stored(self.name, self.bulkhead.call(partial(driver.register, uri)), "register")
         if not is_location(stored.location):
             raise BadLocation(
                 self.name,
@@ -194,7 +219,7 @@ class CheckedStore(Guard):
         opened: list[Opened] = []
 
         def work() -> Reader:
-            opened.append(driver.open_uri(uri))
+            opened.append(require_opened(self.name, driver.open_uri(uri)))
             return opened[0].reader
 
         with self._using("open_uri"):
@@ -208,7 +233,7 @@ class CheckedStore(Guard):
             return None
         driver = self._need(DirectUrl)
         with self._using():
-            return self.bulkhead.call(partial(driver.direct_url, location, expires))
+            return require_url(self.name, self.bulkhead.call(partial(driver.direct_url, location, expires)))
 
     def accel_path(self, location: str) -> str | None:
         """Return the path at which the front proxy serves the blob's file; None if the proxy does not."""
@@ -216,12 +241,13 @@ class CheckedStore(Guard):
             return None
         driver = self._need(LocalFiles)
         with self._using():
-            return f"{self.accel}{self.bulkhead.call_here(partial(driver.file_path, location))}"
+            path = self.bulkhead.call_here(partial(driver.file_path, location))
+        return f"{self.accel}{require_path(self.name, path)}"
 
     def info(self) -> StoreInfo:
         """Return how much the store can hold, as far as its driver knows."""
         with self._using("info"):
-            return self.bulkhead.call(self.driver.info)
+            return require_info(self.name, self.bulkhead.call(self.driver.info))
 
     def extents(self, location: str, size: int) -> Iterator[Extent]:
         """Return the data and the holes of a blob of `size` bytes.
@@ -230,21 +256,22 @@ class CheckedStore(Guard):
             StoreError: the driver's extents do not cover the blob, or the store is unavailable.
         """
         with self._using("extents"):
-            found = self.bulkhead.call(lambda: list(self.driver.extents(location, size)))
-        require_cover(self.name, found, size)
+            found = self.bulkhead.call(
+                lambda: require_extents(self.name, self.driver.extents(location, size), size)
+            )
         return iter(found)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield all blobs of the store except the marker of its place."""
         driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(driver.blobs(), self.locate(MARKER_KEY))
+            yield from self._without_marker(driver.blobs(), "blobs", self.locate(MARKER_KEY))
 
     def attempts(self) -> Iterator[Blob]:
         """Yield the remains of unfinished uploads, except those of a marker."""
         driver = self._need(Listing)
         with self._using():
-            yield from self._without_marker(driver.attempts(), MARKER_KEY)
+            yield from self._without_marker(driver.attempts(), "attempts", MARKER_KEY)
 
     def is_empty(self) -> bool:
         """Return whether the store is empty except for the marker of its place, in one short call."""
@@ -253,15 +280,15 @@ class CheckedStore(Guard):
         def work() -> bool:
             marker = self.locate(MARKER_KEY)
             listed = itertools.chain(driver.blobs(), driver.attempts())
-            return next(self._without_marker(listed, marker), None) is None
+            return next(self._without_marker(listed, "blobs", marker), None) is None
 
         with self._using():
             return self.bulkhead.call(work)
 
-    @staticmethod
-    def _without_marker(listed: Iterator[Blob], marker: str | None) -> Iterator[Blob]:
+    def _without_marker(self, listed: Iterator[Blob], method: str, marker: str | None) -> Iterator[Blob]:
         """Filter out the marker, even if an older version of the driver gave it another location."""
-        return (blob for blob in listed if blob.location != marker and MARKER_KEY not in blob.location)
+        blobs = require_listed(self.name, listed, method)
+        return (blob for blob in blobs if blob.location != marker and MARKER_KEY not in blob.location)
 
     def create(self) -> None:
         """Create the place for the blobs."""
@@ -299,14 +326,3 @@ class CheckedStore(Guard):
     def close(self) -> None:
         """Close connections, without waiting for a driver that hangs. May be called twice."""
         self.bulkhead.close(self.driver.close)
-
-
-def require_cover(store: str, extents: list[Extent], size: int) -> None:
-    """Raise StoreError unless the extents cover all bytes, in order and without gaps."""
-    end = 0
-    for extent in extents:
-        if extent.offset != end or extent.length <= 0:
-            raise StoreError(store, "its driver gave extents with gaps or in the wrong order")
-        end += extent.length
-    if end != size:
-        raise StoreError(store, f"its driver gave extents of {end} bytes for an image of {size}")

@@ -49,7 +49,7 @@ def load(name: str, store: str | None = None) -> Driver:
     try:
         plugin = plugins.load(DRIVER, name, f"store '{store}': ")
     except PluginError as error:
-        raise UnusableDriver(store, str(error)) from error.__cause__
+        raise UnusableDriver(store, f"{error}{_hint(error.__cause__)}") from error.__cause__
     driver = Driver(name, plugin.target, plugin.distribution, plugin.version)
     with blamed(store, driver):
         _check_class(store, name, f"of {driver.distribution} {driver.version}", plugin.target)
@@ -69,6 +69,20 @@ def blamed(store: str, driver: Driver) -> Iterator[None]:
             yield
     except PluginError as error:
         raise UnusableDriver(store, str(error)) from error.__cause__
+
+
+def _hint(cause: BaseException | None) -> str:
+    """Return an explanation if a driver of contract 1 could not be imported, otherwise an empty text."""
+    if isinstance(cause, ImportError) and "'Capability' from 'calotype.stores'" in str(cause):
+        return (
+            f". It was written for version 1 of the driver contract, and this core has {_text(API_VERSION)}: "
+            "install a newer version of the driver"
+        )
+    return ""
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
@@ -92,8 +106,8 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
     major, minor = version
     if major != API_VERSION[0] or minor > API_VERSION[1]:
         raise refuse(
-            f"was written for version {major}.{minor} of the driver contract; "
-            f"this core has {API_VERSION[0]}.{API_VERSION[1]}. Install a driver or a core that fits the other"
+            f"was written for version {_text(version)} of the driver contract; "
+            f"this core has {_text(API_VERSION)}. Install a driver or a core that fits the other"
         )
     if not (isinstance(candidate.Options, type) and issubclass(candidate.Options, StoreOptions)):
         raise refuse("has Options that are not a subclass of calotype.stores.StoreOptions")

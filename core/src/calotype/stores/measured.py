@@ -6,7 +6,6 @@ import threading
 import time
 from dataclasses import dataclass
 
-from calotype.stores.contract import LOCATION_MAX
 from calotype.stores.errors import (
     SourceBroken,
     SourceError,
@@ -16,6 +15,7 @@ from calotype.stores.errors import (
     Unavailable,
 )
 from calotype.stores.hashing import Digests
+from calotype.stores.promises import is_location, require_stored
 from calotype.stores.values import Reader, Stored
 
 #: Size of the core's reads, in bytes. 256 KiB were 15 % slower, 4 MiB no faster.
@@ -60,6 +60,8 @@ class VerifyingReader:
         self.count = 0
         self.ended = False
         self.failure: Exception | None = None
+        #: True if the driver has got a SourceError from this reader.
+        self.has_failed = False
         self._source = source
         self._digests = digests
         self._demands = demands
@@ -73,15 +75,22 @@ class VerifyingReader:
 
         Raises:
             SourceError: the source fails, or is longer or shorter than announced, or exceeds the limit.
+            RuntimeError: another thread is reading at this moment, so the order of the bytes would be lost.
         """
         if self.ended:
             return b""
         with self._lock:
+            if self._is_waiting:
+                raise RuntimeError("two threads read the source at the same time")
             if self._is_cut:
+                self.has_failed = True
                 raise SourceBroken("The upload was abandoned, because the store did not continue it.")
             self._is_waiting = True
         try:
             return self._read(size)
+        except SourceError:
+            self.has_failed = True
+            raise
         finally:
             self._asked = time.monotonic()
             self._is_waiting = False
@@ -113,6 +122,7 @@ class VerifyingReader:
             raise self.failure
         if not self.ended and self.read(1):
             raise StoreError(store, "its driver stopped before the end of the source")
+        stored = require_stored(store, stored, "add")
         if stored.size != self.count:
             raise StoreError(store, f"its driver reports {stored.size} bytes where {self.count} were sent")
         if not is_location(stored.location):
@@ -170,8 +180,3 @@ class VerifyingReader:
                 f"Supplied size ({demands.size}) and size generated from uploaded image "
                 f"({self.count}) did not match."
             )
-
-
-def is_location(location: str) -> bool:
-    """Return whether the database can keep this location."""
-    return 0 < len(location) <= LOCATION_MAX and location.isascii() and location.isprintable()

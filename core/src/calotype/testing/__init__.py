@@ -51,6 +51,7 @@ pytest.register_assert_rewrite(
             "removal",
             "honesty",
             "external",
+            "in_parts",
         )
     )
 )

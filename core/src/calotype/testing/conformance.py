@@ -14,6 +14,7 @@ from calotype.testing.downloads import Downloads
 from calotype.testing.durability import Durability
 from calotype.testing.external import Externals
 from calotype.testing.honesty import Honesty
+from calotype.testing.in_parts import InParts
 from calotype.testing.removal import Removal
 from calotype.testing.resources import Resources
 from calotype.testing.uploads import Uploads
@@ -26,6 +27,7 @@ class StoreConformance(
     Concurrency,
     Downloads,
     Removal,
+    InParts,
     Externals,
     Honesty,
     Disclosure,

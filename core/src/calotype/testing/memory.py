@@ -7,8 +7,9 @@ import datetime
 import hashlib
 import io
 import re
+import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field, PrivateAttr
@@ -21,6 +22,8 @@ from calotype.stores import (
     Duplicate,
     External,
     Listing,
+    PartReceipt,
+    Parts,
     Reader,
     Stored,
     StoreFull,
@@ -33,14 +36,37 @@ _FOREIGN = re.compile(r"memory:([0-9a-z.-]{1,900})#([0-9a-f]{64})", re.ASCII)
 _URI = re.compile(r"memory:([0-9a-z.-]{1,900})", re.ASCII)
 
 
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass
+class Uploading:
+    """An upload in parts: its key, its parts by number, and when it began."""
+
+    key: str
+    parts: dict[int, bytes] = field(default_factory=dict)
+    begun: datetime.datetime = field(default_factory=_now)
+
+
+@dataclass
+class Attempt:
+    """An `add` that is running: its key, its bytes, and when it began."""
+
+    key: str
+    buffer: io.BytesIO
+    begun: datetime.datetime = field(default_factory=_now)
+
+
 @dataclass
 class Shelf:
     """The bytes in memory: blobs, unfinished uploads, and external bytes."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs: dict[str, tuple[bytes, datetime.datetime]] = field(default_factory=dict)
-    attempts: dict[int, tuple[str, io.BytesIO]] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
     foreign: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, Uploading] = field(default_factory=dict)
 
 
 class MemoryOptions(StoreOptions):
@@ -54,7 +80,7 @@ class MemoryOptions(StoreOptions):
         return self._shelf
 
 
-class MemoryStore(WritableStore[MemoryOptions], Listing, External):
+class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     """A driver that keeps blobs in a dictionary. `memory:NAME` is an external location in `shelf.foreign`."""
 
     api_version = (2, 0)
@@ -77,7 +103,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
         with shelf.lock:
             if key in shelf.blobs:
                 raise Duplicate(self.name, "the key is taken")
-            shelf.attempts[id(buffer)] = (key, buffer)
+            shelf.attempts[id(buffer)] = Attempt(key, buffer)
         try:
             while block := source.read(1 << 20):
                 buffer.write(block)
@@ -96,9 +122,12 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
 
     def discard(self, key: str) -> None:
         with self.shelf.lock:
-            for number, (begun, _) in list(self.shelf.attempts.items()):
-                if begun == key:
+            for number, attempt in list(self.shelf.attempts.items()):
+                if attempt.key == key:
                     del self.shelf.attempts[number]
+            for token, upload in list(self.shelf.uploads.items()):
+                if upload.key == key:
+                    del self.shelf.uploads[token]
         with contextlib.suppress(BlobNotFound):
             self.delete(f"blob:{key}")
 
@@ -122,11 +151,50 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
             yield Blob(f"blob:{key}", len(data), modified)
 
     def attempts(self) -> Iterator[Blob]:
-        now = datetime.datetime.now(datetime.UTC)
         with self.shelf.lock:
-            begun = list(self.shelf.attempts.values())
-        for key, buffer in begun:
-            yield Blob(key, buffer.tell(), now)
+            found = [Blob(one.key, one.buffer.tell(), one.begun) for one in self.shelf.attempts.values()]
+            for one in self.shelf.uploads.values():
+                found.append(Blob(one.key, sum(map(len, one.parts.values())), one.begun))
+        yield from found
+
+    def begin(self, key: str, size: int | None = None) -> str:
+        token = secrets.token_hex(8)
+        with self.shelf.lock:
+            if key in self.shelf.blobs:
+                raise Duplicate(self.name, "the key is taken")
+            self.shelf.uploads[token] = Uploading(key)
+        return token
+
+    def put_part(
+        self, key: str, token: str, number: int, offset: int, source: Reader, size: int
+    ) -> PartReceipt:
+        data = b"".join(iter(lambda: source.read(1 << 20), b""))
+        self._upload(token).parts[number] = data
+        return PartReceipt(number, len(data))
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        held = self._upload(token).parts
+        if not {part.number for part in parts} <= held.keys():
+            raise BlobNotFound(self.name, "a part of the upload is missing")
+        data = b"".join(held[part.number] for part in parts)
+        with self.shelf.lock:
+            self._keep(key, data)
+            del self.shelf.uploads[token]
+        return Stored(f"blob:{key}", len(data))
+
+    def abort(self, key: str, token: str) -> None:
+        with self.shelf.lock:
+            self.shelf.uploads.pop(token, None)
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        held = self._upload(token).parts
+        return iter([PartReceipt(number, len(held[number])) for number in sorted(held)])
+
+    def _upload(self, token: str) -> Uploading:
+        upload = self.shelf.uploads.get(token)
+        if upload is None:
+            raise BlobNotFound(self.name, "there is no such upload")
+        return upload
 
     def _named(self, uri: str) -> str:
         match = _URI.fullmatch(uri)
@@ -141,7 +209,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External):
         capacity = self.options.capacity
         if capacity is not None and sum(len(held) for held, _ in blobs.values()) + len(data) > capacity:
             raise StoreFull(self.name, f"it holds at most {capacity} bytes")
-        blobs[key] = (data, datetime.datetime.now(datetime.UTC))
+        blobs[key] = (data, _now())
 
     def _held(self, location: str) -> bytes:
         if match := _FOREIGN.fullmatch(location):

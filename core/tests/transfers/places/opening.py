@@ -2,15 +2,13 @@
 
 import io
 
-from calotype.stores import Capability, Store, Unavailable
+from calotype.stores import Store, Unavailable
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore
 from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import Driver
 from calotype.testing import MemoryStore
 from calotype.transfers.places import Places
-
-WRITING = Capability.WRITE | Capability.DELETE
 
 
 def catalog(*drivers: Store, create: bool = False, read_only: bool = False) -> Catalog:

@@ -4,9 +4,10 @@ import io
 
 import pytest
 
-from calotype.stores import Capability, StoreError
+from calotype.stores import StoreError
 from calotype.stores.contract import MARKER_KEY
 from calotype.testing import MemoryStore
+from calotype.testing.memory import Attempt
 from calotype.transfers import places as module
 from calotype.transfers.markers import PlaceState
 from core.tests.transfers.places.opening import open_place, put
@@ -47,21 +48,8 @@ def test_a_place_that_was_marked_after_it_was_shown_cannot_be_claimed(database, 
 
 def test_a_place_with_an_unfinished_marker_can_be_claimed(database, options):
     put(options)
-    options.shelf.attempts[1] = (MARKER_KEY, io.BytesIO(b"half"))
+    options.shelf.attempts[1] = Attempt(MARKER_KEY, io.BytesIO(b"half"))
     place = open_place(database, MemoryStore("a", options))[1]
 
     assert place.claim(None) is PlaceState.OWN
     assert options.shelf.attempts == {}
-
-
-def test_a_place_whose_driver_deletes_nothing_can_be_marked_but_not_taken_over(database, stranger, options):
-    class Keeping(MemoryStore):
-        capabilities = Capability.WRITE | Capability.LISTING
-
-    put(options)
-    theirs = open_place(stranger, Keeping("a", options))[1]
-    assert theirs.claim(None) is PlaceState.OWN
-    place = open_place(database, Keeping("a", options))[1]
-    place.look()
-    with pytest.raises(StoreError, match="its driver deletes nothing"):
-        place.claim(place.marker)

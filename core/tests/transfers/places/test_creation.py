@@ -5,11 +5,12 @@ import threading
 
 import pytest
 
-from calotype.stores import StoreError, Unavailable
+from calotype.stores import Listing, StoreError, Unavailable
 from calotype.testing import MemoryStore
+from calotype.testing.memory import Attempt
 from calotype.transfers import places as module
 from calotype.transfers.markers import PlaceState
-from core.tests.transfers.places.opening import WRITING, open_place, put
+from core.tests.transfers.places.opening import open_place, put
 
 
 def test_two_databases_that_create_one_place_at_once_do_not_both_get_it(database, stranger, options):
@@ -44,7 +45,7 @@ def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options
     if what == "blob":
         put(options)
     else:
-        options.shelf.attempts[1] = ("k", io.BytesIO(b"half"))
+        options.shelf.attempts[1] = Attempt("k", io.BytesIO(b"half"))
     place = open_place(database, MemoryStore("a", options))[1]
 
     assert place.create() is PlaceState.UNMARKED
@@ -54,7 +55,7 @@ def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options
 
 def test_a_place_whose_driver_cannot_list_is_not_marked_on_creation(database, options):
     class Blind(MemoryStore):
-        capabilities = WRITING
+        withheld = frozenset({Listing})
 
     place = open_place(database, Blind("a", options))[1]
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from calotype.stores import Capability
 from calotype.testing import MemoryStore
 from calotype.transfers.places import Places
 from core.tests.transfers.places.opening import catalog, open_place, put
@@ -47,12 +46,3 @@ def test_a_read_only_store_has_no_marker_and_nothing_is_removed_from_it(database
     assert "a" not in places
     assert options.shelf.blobs == {}
     assert places.may_repair(places._stores["a"]) is None
-
-
-def test_a_store_that_deletes_and_takes_no_uploads_may_not_be_repaired(database, options):
-    class Draining(MemoryStore):
-        capabilities = Capability.DELETE | Capability.LISTING
-
-    places = Places(database, catalog(Draining("a", options)))
-
-    assert "it takes no uploads" in places.may_repair(places._stores["a"])

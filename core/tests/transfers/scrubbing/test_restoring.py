@@ -8,7 +8,7 @@ from calotype.database.errors import LimitReached
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
-from calotype.stores import Capability, Stored, Unavailable
+from calotype.stores import Stored, Unavailable, WritableStore
 from calotype.transfers.leases import LeaseMonitor
 from core.tests.transfers.scrubbing.copies import DATA, Place, read
 from tests.support.workbench import CALLER, Bench
@@ -43,7 +43,7 @@ def test_nothing_is_removed_if_the_other_copy_is_bad_too(place: Place) -> None:
 def test_nothing_is_restored_into_a_read_only_store(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     image_id = place.upload(twice=True)
     place.damage(image_id)
-    place.scrubber.store.capabilities &= ~(Capability.WRITE | Capability.DELETE)
+    place.scrubber.store.withheld |= {WritableStore}
 
     place.scrubber.run()
 

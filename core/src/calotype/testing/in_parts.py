@@ -1,0 +1,228 @@
+"""Cases for uploads in parts: by the driver if it has the ability `Parts`, otherwise by the core's spool."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from calotype.stores import (
+    LOCATION_MAX,
+    BlobNotFound,
+    Duplicate,
+    Listing,
+    PartReceipt,
+    Parts,
+    SourceBroken,
+    Store,
+    Stored,
+    WritableStore,
+)
+from calotype.stores.spool import SpooledParts
+from calotype.testing.harness import Harness, needs
+from calotype.testing.readers import Exploding, Trickle, assert_same, pattern
+
+
+class InParts(Harness):
+    """`begin`, `put_part`, `finish`, `abort` and `list_parts`."""
+
+    @pytest.fixture(autouse=True)
+    def _spool(self, tmp_path: Path) -> None:
+        self._folder = tmp_path / "spooled parts"
+        self._folder.mkdir()
+
+    def _parts(self, store: Store | None = None) -> Parts:
+        """Return the driver, or the spool in front of it, as a process would."""
+        store = store or self.driver
+        assert isinstance(store, WritableStore)
+        return store if isinstance(store, Parts) else SpooledParts(store, self._folder)
+
+    def _pieces(self, parts: Parts, count: int = 3) -> list[bytes]:
+        """Return the bytes of `count` parts; the last is smaller than the others."""
+        size = max(parts.part_min, 1000)
+        return [pattern(size, seed=number) for number in range(count - 1)] + [pattern(17, seed=count)]
+
+    def _put(self, parts: Parts, key: str, token: str, number: int, pieces: list[bytes]) -> PartReceipt:
+        offset = sum(map(len, pieces[: number - 1]))
+        piece = pieces[number - 1]
+        return parts.put_part(key, token, number, offset, Trickle(piece), len(piece))
+
+    def _finish(self, parts: Parts, key: str, token: str, receipts: list[PartReceipt]) -> Stored:
+        stored = parts.finish(key, token, receipts)
+        self._locations.append(stored.location)
+        return stored
+
+    @needs(WritableStore)
+    @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)], ids=str)
+    def test_parts_in_any_order_become_the_blob(self, order: tuple[int, ...]) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key, sum(map(len, pieces)))
+        receipts = {number: self._put(parts, key, token, number, pieces) for number in order}
+        stored = self._finish(parts, key, token, [receipts[number] for number in sorted(receipts)])
+
+        assert stored.location == self.writable.locate(key)
+        assert stored.size == sum(map(len, pieces))
+        assert_same(self.read(stored.location, stored.size), b"".join(pieces))
+
+    @needs(WritableStore)
+    def test_one_part_is_enough_and_its_size_may_be_unknown_at_the_beginning(self) -> None:
+        parts, key = self._parts(), self.key()
+        token = parts.begin(key)
+        stored = self._finish(parts, key, token, [self._put(parts, key, token, 1, [b"few bytes"])])
+
+        assert_same(self.read(stored.location, 9), b"few bytes")
+
+    @needs(WritableStore)
+    def test_the_token_of_an_upload_is_short_printable_text(self) -> None:
+        parts, key = self._parts(), self.key()
+        token = parts.begin(key)
+        parts.abort(key, token)
+
+        assert len(token) <= LOCATION_MAX
+        assert token.isascii()
+        assert token.isprintable()
+
+    @needs(WritableStore)
+    def test_a_part_that_is_sent_again_replaces_the_first(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        wrong = pattern(len(pieces[0]), seed=99)
+        parts.put_part(key, token, 1, 0, Trickle(wrong), len(wrong))
+        receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        stored = self._finish(parts, key, token, receipts)
+
+        assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
+
+    @needs(WritableStore)
+    def test_a_part_whose_source_fails_can_be_sent_again(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        with pytest.raises(SourceBroken):
+            parts.put_part(key, token, 1, 0, Exploding(pieces[0][:500], SourceBroken("gone")), len(pieces[0]))
+        receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        stored = self._finish(parts, key, token, receipts)
+
+        assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
+
+    @needs(WritableStore)
+    def test_the_parts_may_go_to_several_processes(self) -> None:
+        key, twin = self.key(), self.twin()
+        here, there = self._parts(), self._parts(twin)
+        pieces = self._pieces(here)
+        try:
+            token = here.begin(key)
+            for number in (2, 1):
+                self._put(there, key, token, number, pieces)
+            self._put(here, key, token, 3, pieces)
+            stored = self._finish(there, key, token, list(here.list_parts(key, token)))
+        finally:
+            twin.close()
+
+        assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
+
+    @needs(WritableStore)
+    def test_parallel_parts_do_not_mix(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts, count=6)
+        token = parts.begin(key)
+        with ThreadPoolExecutor(6) as threads:
+            receipts = list(threads.map(lambda n: self._put(parts, key, token, n, pieces), range(1, 7)))
+        stored = self._finish(parts, key, token, receipts)
+
+        assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
+
+    @needs(WritableStore)
+    def test_the_stored_parts_are_listed_with_their_receipts(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        receipts = [self._put(parts, key, token, number, pieces) for number in (3, 1)]
+
+        assert list(parts.list_parts(key, token)) == sorted(receipts, key=lambda part: part.number)
+        parts.abort(key, token)
+
+    @needs(WritableStore)
+    def test_an_upload_that_lacks_a_part_cannot_be_finished(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        receipts = [self._put(parts, key, token, 1, pieces), PartReceipt(2, len(pieces[1]), "0" * 32)]
+        with pytest.raises(BlobNotFound):
+            parts.finish(key, token, receipts)
+        parts.abort(key, token)
+
+        self.assert_nothing_under(key)
+
+    @needs(WritableStore)
+    def test_the_blob_is_not_seen_before_the_upload_is_finished(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        with pytest.raises(BlobNotFound):
+            self.driver.get(self.writable.locate(key)).close()
+        if isinstance(self.driver, Listing):
+            assert self.writable.locate(key) not in self.listed()
+        self._finish(parts, key, token, receipts)
+
+    @needs(WritableStore)
+    def test_an_aborted_upload_leaves_nothing_and_can_be_aborted_again(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        self._put(parts, key, token, 1, pieces)
+        parts.abort(key, token)
+        parts.abort(key, token)
+        with pytest.raises(BlobNotFound):
+            self._put(parts, key, token, 2, pieces)
+
+        assert list(self._folder.iterdir()) == []
+        self.assert_nothing_under(key)
+
+    @needs(WritableStore)
+    def test_a_finished_upload_leaves_nothing_but_its_blob(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        self._finish(
+            parts, key, token, [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        )
+
+        assert list(self._folder.iterdir()) == []
+        assert self.left_behind() == []
+
+    @needs(WritableStore)
+    def test_an_upload_in_parts_does_not_replace_a_blob(self) -> None:
+        parts, key = self._parts(), self.key()
+        first = self.add(key, Trickle(pattern(5000)))
+
+        def replace() -> None:
+            token = parts.begin(key)
+            parts.finish(key, token, [self._put(parts, key, token, 1, [b"other"])])
+
+        with pytest.raises(Duplicate):
+            replace()
+        assert_same(self.read(first.location, 5000), pattern(5000))
+
+    @needs(WritableStore, Parts)
+    def test_discard_removes_an_upload_in_parts(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key)
+        self._put(parts, key, token, 1, pieces)
+        self.writable.discard(key)
+
+        self.assert_nothing_under(key)
+
+    @needs(WritableStore, Parts, Listing)
+    def test_an_unfinished_upload_in_parts_is_listed_as_an_attempt(self) -> None:
+        parts, key = self._parts(), self.key()
+        token = parts.begin(key)
+        self._put(parts, key, token, 1, self._pieces(parts))
+
+        assert key in [attempt.location for attempt in self.listing.attempts()]
+        parts.abort(key, token)
