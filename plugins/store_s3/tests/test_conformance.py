@@ -17,6 +17,7 @@ class S3Conformance(StoreConformance):
     """A store with the smallest parts that S3 has; the bucket is made by the first test."""
 
     part_size = PART
+    public_options = frozenset({"access_key"})
 
     @pytest.fixture
     def options(self) -> Mapping[str, str]:

@@ -45,6 +45,7 @@ pytest.register_assert_rewrite(
             "harness",
             "processes",
             "resources",
+            "restless",
             "readers",
             "uploads",
             "downloads",

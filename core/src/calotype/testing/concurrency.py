@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,10 +13,11 @@ from calotype.stores import BlobNotFound, Duplicate, Listing, Stored, WritableSt
 from calotype.stores.bulkhead import Bounds
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Paused, Trickle, assert_same, pattern, read_all
+from calotype.testing.restless import restless
 
 RACERS = 8
 #: How often uploads race for a key at the end of their sources.
-ROUNDS = 10
+ROUNDS = 3
 
 
 class Meeting:
@@ -43,17 +43,6 @@ class Meeting:
                 self._is_given_up = True
                 self._changed.notify_all()
             return self._missing <= 0
-
-
-@contextlib.contextmanager
-def restless() -> Iterator[None]:
-    """Let Python change threads as often as it can, so that a race that can be lost is lost."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)
 
 
 class Concurrency(Harness):
@@ -90,7 +79,7 @@ class Concurrency(Harness):
                 if not arrived:
                     meeting.leave()
 
-        with restless(), ThreadPoolExecutor(RACERS) as threads:
+        with restless(self.driver), ThreadPoolExecutor(RACERS) as threads:
             results = list(threads.map(race, range(RACERS)))
         won = {number: result for number, result in enumerate(results) if isinstance(result, Stored)}
 
@@ -130,7 +119,10 @@ class Concurrency(Harness):
 
     @needs(WritableStore)
     def test_a_slow_upload_stops_no_other_call(self) -> None:
-        size, done = self.span(), []
+        size = self.span()
+        done: list[str] = []
+        in_time: list[bool] = []
+        running: list[threading.Thread] = []
         there, other = self.put(pattern(size)), self.put(pattern(10))
 
         def use() -> None:
@@ -143,19 +135,22 @@ class Concurrency(Harness):
                 list(self.driver.blobs())
             done.append("all")
 
-        def second() -> None:
-            self.writable.add(self.key(), Paused(pattern(size), size - 500, lambda: self._in_time(use)))
+        def meanwhile(work: Callable[[], None]) -> None:
+            thread = threading.Thread(target=work)
+            running.append(thread)
+            thread.start()
+            thread.join(self.patience)
+            in_time.append(not thread.is_alive())
 
-        with restless():
-            self.writable.add(self.key(), Paused(pattern(size), size - 500, lambda: self._in_time(second)))
+        def add(work: Callable[[], None]) -> None:
+            source = Paused(pattern(size), size - 500, lambda: meanwhile(work))
+            self.writable.add(self.key(), source)
 
-        assert done == ["all"], "other calls wait for an upload whose source is slow"
+        add(lambda: add(use))
+        for thread in running:
+            thread.join(self.patience)
 
-    def _in_time(self, work: Callable[[], None]) -> None:
-        """Run some work in another thread, and wait for it no longer than `patience`."""
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join(self.patience)
+        assert (done, in_time) == (["all"], [True, True]), "calls wait for an upload whose source is slow"
 
     def test_as_many_transfers_run_at_a_time_as_the_core_allows(self) -> None:
         bounds, size = Bounds(), self.span()
@@ -165,10 +160,9 @@ class Concurrency(Harness):
         meeting = Meeting(bounds.max_downloads + uploads, self.patience)
 
         def download() -> bool:
-            reader = self.driver.get(location)
-            begun = reader.read(1000)
-            met = meeting.come()
-            return met and begun + read_all(reader, limit=size - len(begun)) == data
+            with contextlib.closing(self.driver.get(location)) as reader:
+                begun = reader.read(1000)
+                return meeting.come() and begun + read_all(reader, limit=size - len(begun)) == data
 
         def upload(key: str) -> bool:
             met: list[bool] = []
@@ -193,7 +187,7 @@ class Concurrency(Harness):
             location = self.add(keys[number], Trickle(data)).location
             return self.read(location, len(data)) == data
 
-        with restless(), ThreadPoolExecutor(RACERS) as threads:
+        with restless(self.driver), ThreadPoolExecutor(RACERS) as threads:
             assert list(threads.map(there_and_back, range(RACERS))) == [True] * RACERS
 
     def test_parallel_downloads_do_not_mix(self) -> None:
@@ -205,5 +199,5 @@ class Concurrency(Harness):
             reader = self.driver.get(locations[number])
             return read_all(reader, limit=size, block=4096) == blobs[number]
 
-        with restless(), ThreadPoolExecutor(RACERS) as threads:
+        with restless(self.driver), ThreadPoolExecutor(RACERS) as threads:
             assert list(threads.map(read, range(RACERS))) == [True] * RACERS

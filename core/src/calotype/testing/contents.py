@@ -23,6 +23,8 @@ ZEROS: dict[str, Callable[[int], tuple[int, int]]] = {
     "in-the-middle": lambda size: (size // 4, size - size // 4),
     "at-the-end": lambda size: (size // 2, size),
 }
+#: The greatest number of characters in a key.
+LONGEST_KEY = 200
 #: A size in bytes whose offsets do not fit into 24 bits.
 LARGE = (17 << 20) + 13
 #: A size whose offsets do not fit into 32 bits, and where it has bytes that are not zero.
@@ -49,6 +51,19 @@ class Contents(Harness):
             assert stored.size == size
             assert self.driver.size(stored.location) in (size, None)
             assert_same(self.read(stored.location, size), bytes(data))
+
+    @needs(WritableStore)
+    def test_keys_that_differ_in_their_last_character_are_two(self) -> None:
+        base = f"{self.key()[:8]}{'-0123456789abcdefghi' * 10}"[:LONGEST_KEY]
+        for length in (41, 65, 101, 129, LONGEST_KEY):
+            keys = [f"{base[: length - 1]}{last}" for last in "xy"]
+            self._keys.extend(keys)
+            blobs = [pattern(100, seed=length + number) for number in range(2)]
+            locations = [
+                self.writable.add(key, Trickle(data), 100).location
+                for key, data in zip(keys, blobs, strict=True)
+            ]
+            assert [self.read(location, 100) for location in locations] == blobs
 
     @needs(WritableStore)
     @pytest.mark.parametrize("announced", [True, False], ids=["announced", "of-unknown-size"])

@@ -100,7 +100,7 @@ class Durability(Harness):
 
     def _await_the_server(self) -> None:
         """Wait until a server has noticed that its client was killed, and has removed what it removes."""
-        end = time.monotonic() + NOTICED
+        end = time.monotonic() + min(NOTICED, self.patience)
         while self.left_behind() and time.monotonic() < end:
             time.sleep(0.1)
 
@@ -141,7 +141,7 @@ class Durability(Harness):
             return [attempt for attempt in twin.attempts() if self._may_be_of(key, attempt)]
 
         def look() -> None:
-            end = time.monotonic() + NOTICED
+            end = time.monotonic() + min(NOTICED, self.patience)
             while not seen() and time.monotonic() < end:
                 time.sleep(0.1)
             for number in range(looks):

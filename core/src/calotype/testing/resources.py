@@ -156,7 +156,7 @@ class Resources(Harness):
         descriptors, threads = _open(), _running()
         for number in range(REPETITIONS):
             work(number)
-        end = time.monotonic() + ENDING
+        end = time.monotonic() + min(ENDING, self.patience)
         while _running() - threads >= POOLED and time.monotonic() < end:
             time.sleep(0.1)
         gc.collect()
