@@ -231,15 +231,20 @@ class Harness:
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
 
-    def disclosed(self, text: str) -> list[str]:
-        """Return the names of the options whose values a text contains, or whose host it names."""
+    def disclosed(self, text: str, *, is_prose: bool = False) -> list[str]:
+        """Return the names of the options whose values, or whose host and port, are in a text.
+
+        In prose, a value that is a plain word, such as a user named "store", is no disclosure.
+        """
         found = []
         for name, value in self.driver.options:
             shown = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            if isinstance(value, (SecretStr, str, Path)):
-                for part in {shown, urlsplit(shown).netloc}:
-                    if len(part) >= SHORTEST and re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", text):
-                        found.append(name)
+            for part in {shown, urlsplit(shown).netloc} if isinstance(value, (SecretStr, str, Path)) else ():
+                is_word = is_prose and part.isalpha() and not isinstance(value, SecretStr)
+                if len(part) < SHORTEST or is_word:
+                    continue
+                if re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", text):
+                    found.append(name)
         return found
 
     def listed(self) -> dict[str, int]:

@@ -249,7 +249,7 @@ class PutsAnOptionIntoLocations(FolderStore):
         return super().path(location.replace(f"{self.options.bucket}/", ""))
 
     class Options(FolderOptions):
-        bucket: str = Field("pictures", description="the bucket")
+        bucket: str = Field("pictures-7", description="the bucket")
 
 
 class HashesItsKeys(FolderStore):
