@@ -25,7 +25,7 @@ from calotype.stores import (
 )
 from calotype.stores.measured import BLOCK
 from calotype.testing import MemoryStore, StoreConformance, pattern
-from calotype.testing.memory import MemoryOptions
+from calotype.testing.memory import Attempt, MemoryOptions
 
 MODIFIED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
@@ -34,6 +34,7 @@ class KitOfMemory(StoreConformance):
     """The kit with MemoryStore's hooks; subclasses name the driver."""
 
     part_size = 70_001
+    survives_processes = False
     driver: ClassVar[type[MemoryStore]] = MemoryStore
 
     @classmethod
@@ -97,7 +98,7 @@ class CleansUpOnlyAfterExceptions(Sabotage):
 
 class ForgetsItsAttempts(Sabotage):
     def add(self, key, source, size=None):
-        self.shelf.attempts[id(source)] = (key, io.BytesIO(b"part"))
+        self.shelf.attempts[id(source)] = Attempt(key, io.BytesIO(b"part"))
         stored = super().add(key, source, size)
         del self.shelf.attempts[id(source)]
         return stored

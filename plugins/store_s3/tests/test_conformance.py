@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import pytest
 
 from calotype.stores.options import read_options
-from calotype.testing import StoreConformance
+from calotype.testing import Fault, FaultProxy, StoreConformance
 from calotype_store_s3 import S3Options, S3Store
 
 PART = 5 << 20
@@ -17,6 +19,7 @@ class S3Conformance(StoreConformance):
     """A store with the smallest parts that S3 has; the bucket is made by the first test."""
 
     part_size = PART
+    public_options = frozenset({"access_key"})
 
     @pytest.fixture
     def options(self) -> Mapping[str, str]:
@@ -31,6 +34,16 @@ class S3Conformance(StoreConformance):
         store.create()
         yield store
         store.close()
+
+    @contextlib.contextmanager
+    def full(self, store: S3Store) -> Iterator[S3Store]:
+        """A server that answers each PUT with 507, Insufficient Storage."""
+        server = urlsplit(store.options.endpoint_url)
+        with FaultProxy(server.hostname, server.port) as proxy:
+            proxy.inject(Fault("PUT ", status=507), times=None)
+            options = store.options.model_copy(update={"endpoint_url": proxy.url})
+            with contextlib.closing(S3Store(store.name, options)) as full:
+                yield full
 
 
 def keys(settings: Mapping[str, str]) -> dict[str, str]:
@@ -51,6 +64,8 @@ class TestOnSwift(S3Conformance):
 @pytest.mark.campaign
 class TestOnSwiftOverTls(S3Conformance):
     """With boto3's own checksums too, whose form differs between HTTP and TLS."""
+
+    full = StoreConformance.full  # the proxy has no TLS
 
     @pytest.fixture
     def options(self, swift: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:

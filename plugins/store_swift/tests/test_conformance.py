@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from calotype.stores import Store
-from calotype.testing import StoreConformance
+from calotype.testing import Fault, FaultProxy, StoreConformance
 from calotype_store_swift import SwiftStore
 
 TEMP_URL_KEY = "canary-of-temp-url"
@@ -23,6 +25,16 @@ def container() -> str:
 
 class SwiftConformance(StoreConformance):
     part_size: ClassVar[int] = 1 << 20
+
+    @contextlib.contextmanager
+    def full(self, store: Store) -> Iterator[SwiftStore]:
+        """A server that answers each PUT with 507, Insufficient Storage."""
+        server = urlsplit(store.options.auth_url)
+        with FaultProxy(server.hostname, server.port) as proxy:
+            proxy.inject(Fault("PUT ", status=507), times=None)
+            options = store.options.model_copy(update={"auth_url": f"{proxy.url}{server.path}"})
+            with contextlib.closing(SwiftStore(store.name, options)) as full:
+                yield full
 
     def leftovers(self, store: Store) -> list[str]:
         """Return the names of all segments that belong to no object, including those of a taken key."""

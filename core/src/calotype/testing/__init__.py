@@ -54,8 +54,15 @@ pytest.register_assert_rewrite(
     *(
         f"calotype.testing.{module}"
         for module in (
+            "concurrency",
             "conformance",
+            "contents",
+            "disclosure",
+            "durability",
             "harness",
+            "processes",
+            "resources",
+            "restless",
             "readers",
             "uploads",
             "downloads",

@@ -7,13 +7,30 @@ names the test and the reason.
 
 from __future__ import annotations
 
+from calotype.testing.concurrency import Concurrency
+from calotype.testing.contents import Contents
+from calotype.testing.disclosure import Disclosure
 from calotype.testing.downloads import Downloads
+from calotype.testing.durability import Durability
 from calotype.testing.external import Externals
 from calotype.testing.honesty import Honesty
 from calotype.testing.in_parts import InParts
 from calotype.testing.removal import Removal
+from calotype.testing.resources import Resources
 from calotype.testing.uploads import Uploads
 
 
-class StoreConformance(Uploads, Downloads, Removal, InParts, Externals, Honesty):
-    """About a hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""
+class StoreConformance(
+    Uploads,
+    Contents,
+    Durability,
+    Concurrency,
+    Downloads,
+    Removal,
+    InParts,
+    Externals,
+    Honesty,
+    Disclosure,
+    Resources,
+):
+    """About two hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""

@@ -7,17 +7,23 @@ the checked store around it, and everything that must be removed afterwards.
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from calotype.stores import BlobNotFound, External, Listing, Reader, Store, StoreError, WritableStore
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
+#: The number of characters from which an option's value is recognized in a text.
+SHORTEST = 5
 #: A test of the kit.
 Case = TypeVar("Case", bound=Callable[..., None])
 
@@ -40,6 +46,18 @@ class Harness:
     #: The size of a large blob, and the maximum memory for storing and reading it, in bytes.
     large_size: ClassVar[int] = 64 << 20
     memory_max: ClassVar[int] = 32 << 20
+    #: The largest request of the backend in bytes, if the driver must divide larger blobs.
+    request_max: ClassVar[int | None] = None
+    #: True if the driver stores 4 GiB of zeros in seconds. None: it does if it has LocalFiles.
+    sparse: ClassVar[bool | None] = None
+    #: False if the blobs end with the process, as in memory: then no case uses a second process.
+    survives_processes: ClassVar[bool] = True
+    #: False if an upload that is killed leaves nothing in the place, as a file without a name does.
+    leaves_attempts: ClassVar[bool] = True
+    #: Options that are named like secrets and are none, such as the public half of a key.
+    public_options: ClassVar[frozenset[str]] = frozenset()
+    #: Seconds after which a call counts as stopped by another call.
+    patience: ClassVar[float] = 20
     #: True if only the test writes to the store. If false, a test ignores blobs of others in listings.
     alone: ClassVar[bool] = True
     #: Tests that the driver is known to fail: name (or name[parameter]) -> reason. Each is a strict xfail.
@@ -69,6 +87,10 @@ class Harness:
     def leftovers(self, store: Store) -> list[Any]:
         """Return the remains of unfinished uploads, such as temporary files. No test may add to them."""
         return list(store.attempts()) if isinstance(store, Listing) else []
+
+    def full(self, store: Store) -> contextlib.AbstractContextManager[Store]:
+        """Return a context in which a driver has no room for `span()` bytes: `store`, or one like it."""
+        raise NotImplementedError("a test of a full store needs `full`")
 
     @pytest.fixture(autouse=True)
     def _trial(self, request: pytest.FixtureRequest, store: Store) -> Iterator[None]:
@@ -187,6 +209,17 @@ class Harness:
         """Return a second driver with the same name and options, as another process would have it."""
         return type(self.driver)(self.driver.name, self.driver.options)
 
+    def writable_twin(self) -> WritableStore[Any]:
+        """Return a second driver, for cases that need a WritableStore."""
+        twin = self.twin()
+        assert isinstance(twin, WritableStore)
+        return twin
+
+    @classmethod
+    def has(cls, hook: str) -> bool:
+        """Return whether the author of the driver has implemented a hook."""
+        return getattr(cls, hook) is not getattr(Harness, hook)
+
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
         """Return all bytes at a location. Fail if there are more than `size`."""
         return read_all((store or self.driver).get(location), limit=size)
@@ -197,6 +230,22 @@ class Harness:
         if not self.alone and isinstance(self.driver, Listing):
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
+
+    def disclosed(self, text: str, *, is_prose: bool = False) -> list[str]:
+        """Return the names of the options whose values, or whose host and port, are in a text.
+
+        In prose, a value that is a plain word, such as a user named "store", is no disclosure.
+        """
+        found = []
+        for name, value in self.driver.options:
+            shown = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for part in {shown, urlsplit(shown).netloc} if isinstance(value, (SecretStr, str, Path)) else ():
+                is_word = is_prose and part.isalpha() and not isinstance(value, SecretStr)
+                if len(part) < SHORTEST or is_word:
+                    continue
+                if re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", text):
+                    found.append(name)
+        return found
 
     def listed(self) -> dict[str, int]:
         """Return location -> size of everything that the store lists."""
