@@ -1,5 +1,6 @@
 """MemoryStore passes the conformance kit, except for the case that limits its memory."""
 
+import contextlib
 from typing import ClassVar
 
 import pytest
@@ -9,6 +10,7 @@ from calotype.testing import MemoryStore, StoreConformance
 
 class TestMemoryStore(StoreConformance):
     part_size = 70_001
+    listing_size = 1001
     known_gaps: ClassVar = {
         "test_a_large_blob_is_never_whole_in_memory": "memory is where it keeps its bytes"
     }
@@ -27,3 +29,9 @@ class TestMemoryStore(StoreConformance):
 
     def uproot(self, store, planted):
         del store.shelf.foreign[planted.removeprefix("memory:")]
+
+    @contextlib.contextmanager
+    def take_away(self, store):
+        store.options.shelf.is_away = True
+        yield
+        store.options.shelf.is_away = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from typing import ClassVar
@@ -9,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from calotype.stores import Store
-from calotype.testing import StoreConformance
+from calotype.testing import FaultProxy, StoreConformance
 from calotype_store_swift import SwiftStore
 
 TEMP_URL_KEY = "canary-of-temp-url"
@@ -23,6 +24,13 @@ def container() -> str:
 
 class SwiftConformance(StoreConformance):
     part_size: ClassVar[int] = 1 << 20
+
+    @pytest.fixture(autouse=True)
+    def _proxy(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+
+    def take_away(self, store: Store) -> contextlib.AbstractContextManager[None]:
+        return self.proxy.away()
 
     def leftovers(self, store: Store) -> list[str]:
         """Return the names of all segments that belong to no object, including those of a taken key."""
@@ -39,8 +47,8 @@ class SwiftConformance(StoreConformance):
 
 class TestTempauth(SwiftConformance):
     @pytest.fixture
-    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        store = make_store(temp_url_key=TEMP_URL_KEY, container=container)
+    def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        store = make_proxied(temp_url_key=TEMP_URL_KEY, container=container)
         with store._account.lent() as connection:
             connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
         return store
@@ -50,6 +58,8 @@ class TestTempauth(SwiftConformance):
 class TestWhole(SwiftConformance):
     """Each source of known length becomes one object, as by default."""
 
+    listing_size: ClassVar[int] = 1001
+
     @pytest.fixture
-    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        return make_store(single_object_max=1 << 30, container=container)
+    def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        return make_proxied(single_object_max=1 << 30, container=container)

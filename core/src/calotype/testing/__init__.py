@@ -46,6 +46,11 @@ pytest.register_assert_rewrite(
             "honesty",
             "external",
             "in_parts",
+            "reading",
+            "listing",
+            "away",
+            "copying",
+            "declarations",
         )
     )
 )

@@ -7,13 +7,30 @@ names the test and the reason.
 
 from __future__ import annotations
 
+from calotype.testing.away import Away
+from calotype.testing.copying import Copying
+from calotype.testing.declarations import Declarations
 from calotype.testing.downloads import Downloads
 from calotype.testing.external import Externals
 from calotype.testing.honesty import Honesty
 from calotype.testing.in_parts import InParts
+from calotype.testing.listing import Listings
+from calotype.testing.reading import Reading
 from calotype.testing.removal import Removal
 from calotype.testing.uploads import Uploads
 
 
-class StoreConformance(Uploads, Downloads, Removal, InParts, Externals, Honesty):
+class StoreConformance(
+    Uploads,
+    Downloads,
+    Reading,
+    Removal,
+    Listings,
+    Away,
+    Copying,
+    InParts,
+    Externals,
+    Declarations,
+    Honesty,
+):
     """About a hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ class TestWebdavStore(StoreConformance):
     @pytest.fixture(autouse=True)
     def _folder(self, nginx_dav: Mapping[str, str]) -> None:
         self.folder = Path(nginx_dav["NGINX_DAV_FILES"], "images")
+
+    @contextlib.contextmanager
+    def take_away(self, store: WebdavStore) -> Iterator[None]:
+        away = self.folder.rename(self.folder.with_name("away"))
+        yield
+        away.rename(self.folder)
 
     def leftovers(self, store: WebdavStore) -> list[Path]:
         claims = (path for path in self.folder.iterdir() if not (path / "image").exists())
