@@ -101,6 +101,11 @@ class HasNoUrl(Says, DirectUrl):
         return None
 
 
+class SignsAnyLocation(Says, DirectUrl):
+    def direct_url(self, location, expires):
+        return f"http://127.0.0.1/{location}?signature"
+
+
 class HasUrlsThatNeverExpire(Says, DirectUrl):
     def direct_url(self, location, expires):
         return f"data:application/octet-stream;base64,{base64.b64encode(self._held(location)).decode()}"

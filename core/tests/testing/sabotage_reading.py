@@ -7,7 +7,7 @@ import socket
 import tempfile
 import threading
 
-from calotype.stores import BadLocation, Blob, BlobChanged, BlobNotFound
+from calotype.stores import BadLocation, Blob, BlobChanged, BlobNotFound, Unavailable
 from core.tests.testing.sabotage_kits import kits_of
 from core.tests.testing.sabotaged import KitOfMemory, Sabotage
 
@@ -201,6 +201,35 @@ class NamesItsFirstInstance(Reads):
             return super()._held(location)
         except BlobNotFound:
             raise BlobNotFound("memory", "there is no such blob") from None
+
+
+class FailsForNoBytes(Reads):
+    def get(self, location, offset=0, length=None):
+        if length == 0:
+            raise Unavailable(self.name, "there is no such range")
+        return super().get(location, offset, length)
+
+
+class RemembersItsListing(Reads):
+    def blobs(self):
+        if not hasattr(self, "kept"):
+            self.kept = {blob.location: blob for blob in super().blobs()}
+        return iter(self.kept.values())
+
+
+class DeletesWhatIsGone(Reads):
+    def __init__(self, name, options):
+        super().__init__(name, options)
+        self.known = set()
+
+    def size(self, location):
+        self.known.add(location)
+        return super().size(location)
+
+    def delete(self, location):
+        if location not in self.known or self._key(location) in self.shelf.blobs:
+            super().delete(location)
+        self.known.discard(location)
 
 
 class ListsTheFirstHundred(Reads):

@@ -65,7 +65,7 @@ class Away(Harness):
         self._need_hook()
         key, twin = self.key(), self.twin()
         assert isinstance(twin, WritableStore)
-        with self.take_away(self.driver):
+        with self._away():
             located = twin.locate(key)
 
         assert located == self.add(key, Trickle(pattern(10))).location
@@ -96,7 +96,7 @@ class Away(Harness):
         data = pattern(self.span())
         location = self.put(data)
         self.read(location, len(data))
-        with self.take_away(self.driver), contextlib.suppress(StoreError):
+        with self._away(), contextlib.suppress(StoreError):
             self.read(location, len(data))
 
         assert_same(self.read(location, len(data)), data)
@@ -109,7 +109,7 @@ class Away(Harness):
         blob, digest, count = self.put_large(), hashlib.sha256(), 0
         with contextlib.closing(self.driver.get(blob.location)) as reader:
             block = reader.read(BLOCK)
-            with self.take_away(self.driver):
+            with self._away():
                 try:
                     while block:
                         digest.update(block)
@@ -127,7 +127,7 @@ class Away(Harness):
         added = {self.put(pattern(10)) for _ in range(3)}
         listing = iter(self.listing.blobs())
         seen = {next(listing).location}
-        with self.take_away(self.driver):
+        with self._away():
             try:
                 seen.update(blob.location for blob in listing)
             except StoreError:
@@ -144,8 +144,21 @@ class Away(Harness):
             pytest.skip(f"{type(self.driver).__name__} has no {method} of its own")
 
     @contextlib.contextmanager
+    def _away(self) -> Iterator[None]:
+        """Take the place away during the block, and bring it back even if the block fails.
+
+        A hook without `finally` would not bring it back if it got the block's exception.
+        """
+        taken = self.take_away(self.driver)
+        taken.__enter__()
+        try:
+            yield
+        finally:
+            taken.__exit__(None, None, None)
+
+    @contextlib.contextmanager
     def _unavailable(self) -> Iterator[None]:
         """Take the place away, and expect that the block raises Unavailable, which Misconfigured is too."""
-        with self.take_away(self.driver), pytest.raises(Unavailable) as caught:
+        with self._away(), pytest.raises(Unavailable) as caught:
             yield
         assert caught.value.store == self.driver.name

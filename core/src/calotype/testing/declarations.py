@@ -98,6 +98,17 @@ class Declarations(Harness):
         assert [secret for secret in self.driver.options.secrets() if secret in url] == []
 
     @needs(DirectUrl)
+    @pytest.mark.parametrize("hostile", HOSTILE_LOCATIONS)
+    def test_a_hostile_location_has_no_direct_url(self, hostile: str) -> None:
+        assert isinstance(self.driver, DirectUrl)
+        location = HOSTILE_LOCATIONS[hostile].format(self.put(pattern(10)))
+        url = None
+        with contextlib.suppress(BadLocation, BlobNotFound):
+            url = self.driver.direct_url(location, 60)
+
+        assert url is None
+
+    @needs(DirectUrl)
     def test_a_direct_url_expires(self) -> None:
         if not self.direct_urls_expire:
             pytest.skip("direct_urls_expire is False")

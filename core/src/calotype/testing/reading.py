@@ -35,12 +35,14 @@ class Reading(Harness):
     # Changes by other instances: the service has several processes.
 
     @needs(WritableStore)
-    @pytest.mark.parametrize("verb", ["get", "size"])
+    @pytest.mark.parametrize("verb", ["get", "size", "delete"])
     def test_a_blob_that_another_instance_deletes_is_gone(self, verb: str) -> None:
         data, twin = pattern(self.span()), self.twin()
         location = self.put(data)
         self.driver.size(location)
         self.read(location, len(data))
+        if self.checked.can(Listing):
+            assert location in self.listed()
         assert isinstance(twin, WritableStore)
         twin.delete(location)
         twin.close()
@@ -57,12 +59,16 @@ class Reading(Harness):
         for verb in (self.driver.get, self.driver.size):
             with pytest.raises(BlobNotFound):
                 verb(location)
+        if self.checked.can(Listing):
+            assert location not in self.listed()
         assert isinstance(twin, WritableStore)
         twin.add(key, Trickle(data), len(data))
         twin.close()
 
         assert_same(self.read(location, len(data)), data)
         assert self.driver.size(location) in (len(data), None)
+        if self.checked.can(Listing):
+            assert location in self.listed()
 
     @needs(External)
     @pytest.mark.parametrize("verb", ["get", "size"])
@@ -135,6 +141,12 @@ class Reading(Harness):
         location = self.put(pattern(held))
 
         assert read_all(self.driver.get(location, held + past, length), limit=0) == b""
+
+    @needs(ranges=True)
+    @pytest.mark.parametrize("offset", [0, 500, 1000])
+    def test_a_range_of_no_bytes_is_opened(self, offset: int) -> None:
+        reader = self.driver.get(self.put(pattern(1000)), offset, 0)
+        reader.close()
 
     @needs(ranges=True)
     def test_a_range_does_not_read_from_the_start(self) -> None:
