@@ -52,9 +52,9 @@ def server(installed: Environment, ini: Path, folder: Path) -> Iterator[Server]:
     running.stop()
 
 
-def test_the_driver_has_less_than_two_hundred_lines() -> None:
+def test_the_driver_has_less_than_250_lines() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / WEBDAV / "src").rglob("*.py"))
-    assert 0 < lines < 200
+    assert 0 < lines < 250
 
 
 def test_the_environment_has_the_wheels_and_not_the_checkout(installed: Environment) -> None:

@@ -27,7 +27,7 @@ from calotype.stores.errors import (
     Unsupported,
 )
 from calotype.stores.options import StoreOptions
-from calotype.stores.values import Blob, Extent, Opened, PartReceipt, Reader, Stored, StoreInfo
+from calotype.stores.values import Blob, Extent, Opened, PartReceipt, Piece, Reader, Stored, StoreInfo
 
 __all__ = [
     "API_VERSION",
@@ -52,6 +52,7 @@ __all__ = [
     "Blob",
     "Extent",
     "PartReceipt",
+    "Piece",
     "StoreInfo",
     "StoreError",
     "ConfigurationError",

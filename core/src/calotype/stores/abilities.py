@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Sequence
 
-from calotype.stores.values import Blob, Opened, PartReceipt, Reader, Stored
+from calotype.stores.values import Blob, Opened, PartReceipt, Piece, Reader, Stored
 
 
 class Listing(abc.ABC):
@@ -126,10 +126,8 @@ class Parts(abc.ABC):
         """
 
     @abc.abstractmethod
-    def put_part(
-        self, key: str, token: str, number: int, offset: int, source: Reader, size: int
-    ) -> PartReceipt:
-        """Store `size` bytes of a part that begins at `offset`, durably; numbers count from 1.
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        """Store the bytes of one part, durably. The source has the size of the piece.
 
         A part that is sent again replaces the first one. If this raises, the upload can go on: the part can
         be sent again. Exceptions of `source.read` pass through.

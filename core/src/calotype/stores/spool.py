@@ -16,12 +16,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from calotype.stores.abilities import Parts
 from calotype.stores.contract import WritableStore
 from calotype.stores.errors import BlobNotFound, StoreError, StoreFull, Unavailable
-from calotype.stores.values import PartReceipt, Reader, Stored
+from calotype.stores.values import PartReceipt, Piece, Reader, Stored
 
 _BLOCK = 512 << 10
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -41,32 +41,24 @@ class SpooledParts(Parts):
             (self._folder / token).mkdir(mode=0o700)
         return token
 
-    def put_part(
-        self, key: str, token: str, number: int, offset: int, source: Reader, size: int
-    ) -> PartReceipt:
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
         """Write a part to a file of its own, which gets its name when all its bytes are on disk."""
         folder = self._at(token)
         with self._named_errors():
             file = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115 - closed below
         try:
             with file:
-                while block := source.read(_BLOCK):
-                    with self._named_errors():
-                        file.write(block)
-                with self._named_errors():
-                    written = file.tell()
-                    file.flush()
-                    os.fsync(file.fileno())
-            if written != size:
-                raise StoreError(self._store.name, f"a part has {written} bytes instead of {size}")
+                written = self._copy(source, file)
+            if written != piece.size:
+                raise StoreError(self._store.name, f"a part has {written} bytes instead of {piece.size}")
             with self._named_errors():
-                os.replace(file.name, folder / str(number))
+                os.replace(file.name, folder / str(piece.number))
                 _sync(folder)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(file.name)
             raise
-        return PartReceipt(number, size)
+        return PartReceipt(piece.number, written)
 
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
         stored = {part.number: part.size for part in self.list_parts(key, token)}
@@ -87,6 +79,16 @@ class SpooledParts(Parts):
         with self._named_errors():
             files = {int(file.name): file for file in self._at(token).iterdir() if _PART.fullmatch(file.name)}
             return iter([PartReceipt(number, files[number].stat().st_size) for number in sorted(files)])
+
+    def _copy(self, source: Reader, file: IO[bytes]) -> int:
+        """Copy all bytes to disk, and return their number. Exceptions of the source pass through."""
+        while block := source.read(_BLOCK):
+            with self._named_errors():
+                file.write(block)
+        with self._named_errors():
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
 
     def _at(self, token: str) -> Path:
         """Return the directory of an upload; raises BlobNotFound if there is none."""

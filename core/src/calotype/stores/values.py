@@ -79,6 +79,15 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """The place of a part in a blob: its number, counted from 1, its offset and its size in bytes."""
+
+    number: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartReceipt:
     """The receipt for one part of an upload; `token` is text that only the driver reads, such as an ETag."""
 

@@ -14,6 +14,7 @@ from calotype.stores import (
     Listing,
     PartReceipt,
     Parts,
+    Piece,
     SourceBroken,
     Store,
     Stored,
@@ -44,9 +45,8 @@ class InParts(Harness):
         return [pattern(size, seed=number) for number in range(count - 1)] + [pattern(17, seed=count)]
 
     def _put(self, parts: Parts, key: str, token: str, number: int, pieces: list[bytes]) -> PartReceipt:
-        offset = sum(map(len, pieces[: number - 1]))
-        piece = pieces[number - 1]
-        return parts.put_part(key, token, number, offset, Trickle(piece), len(piece))
+        offset, data = sum(map(len, pieces[: number - 1])), pieces[number - 1]
+        return parts.put_part(key, token, Piece(number, offset, len(data)), Trickle(data))
 
     def _finish(self, parts: Parts, key: str, token: str, receipts: list[PartReceipt]) -> Stored:
         stored = parts.finish(key, token, receipts)
@@ -90,7 +90,7 @@ class InParts(Harness):
         pieces = self._pieces(parts)
         token = parts.begin(key)
         wrong = pattern(len(pieces[0]), seed=99)
-        parts.put_part(key, token, 1, 0, Trickle(wrong), len(wrong))
+        parts.put_part(key, token, Piece(1, 0, len(wrong)), Trickle(wrong))
         receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
         stored = self._finish(parts, key, token, receipts)
 
@@ -100,9 +100,9 @@ class InParts(Harness):
     def test_a_part_whose_source_fails_can_be_sent_again(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
-        token = parts.begin(key)
+        token, first = parts.begin(key), Piece(1, 0, len(pieces[0]))
         with pytest.raises(SourceBroken):
-            parts.put_part(key, token, 1, 0, Exploding(pieces[0][:500], SourceBroken("gone")), len(pieces[0]))
+            parts.put_part(key, token, first, Exploding(pieces[0][:500], SourceBroken("gone")))
         receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
         stored = self._finish(parts, key, token, receipts)
 

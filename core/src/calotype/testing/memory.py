@@ -24,6 +24,7 @@ from calotype.stores import (
     Listing,
     PartReceipt,
     Parts,
+    Piece,
     Reader,
     Stored,
     StoreFull,
@@ -158,12 +159,10 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
             self.shelf.uploads[token] = Uploading(key)
         return token
 
-    def put_part(
-        self, key: str, token: str, number: int, offset: int, source: Reader, size: int
-    ) -> PartReceipt:
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
         data = b"".join(iter(lambda: source.read(1 << 20), b""))
-        self._upload(token).parts[number] = data
-        return PartReceipt(number, len(data))
+        self._upload(token).parts[piece.number] = data
+        return PartReceipt(piece.number, len(data))
 
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
         held = self._upload(token).parts

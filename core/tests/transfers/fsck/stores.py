@@ -16,8 +16,7 @@ from calotype.model.change import Change
 from calotype.model.fields import ImageFields
 from calotype.model.findings import Finding, FindingState
 from calotype.model.uploads import new_key
-from calotype.stores import BlobNotFound, Reader, Unavailable
-from calotype.stores.contract import Blob
+from calotype.stores import Blob, BlobNotFound, Reader, Unavailable
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 from calotype.transfers.readers import Announced
