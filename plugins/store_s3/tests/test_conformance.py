@@ -82,6 +82,7 @@ class TestOnSwiftOverTls(S3Conformance):
 @pytest.mark.campaign
 class TestOnCeph(Proxied):
     listing_size = 1001
+    case_seconds = 300
 
     @pytest.fixture
     def server(self, ceph: Mapping[str, str]) -> Mapping[str, str]:

@@ -59,6 +59,7 @@ class TestWhole(SwiftConformance):
     """Each source of known length becomes one object, as by default."""
 
     listing_size: ClassVar[int] = 1001
+    case_seconds: ClassVar[float] = 300
 
     @pytest.fixture
     def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
