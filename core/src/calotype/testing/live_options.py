@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Collect the results of the kit, if the command line asks for them."""
     path = config.getoption("--calotype-report", None)
     if path:
-        from calotype.testing.report import KitReport
+        from calotype.testing.report import KitReport  # noqa: PLC0415 - most runs need no report
 
         config.pluginmanager.register(KitReport(Path(path)), "calotype-report")
 
