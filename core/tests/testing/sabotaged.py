@@ -34,6 +34,7 @@ class KitOfMemory(StoreConformance):
     """The kit with MemoryStore's hooks; subclasses name the driver."""
 
     part_size = 70_001
+    listing_size = 1001
     survives_processes = False
     driver: ClassVar[type[MemoryStore]] = MemoryStore
 
@@ -55,6 +56,12 @@ class KitOfMemory(StoreConformance):
 
     def uproot(self, store, planted):
         del store.shelf.foreign[planted.removeprefix("memory:")]
+
+    @contextlib.contextmanager
+    def take_away(self, store):
+        store.options.shelf.is_away = True
+        yield
+        store.options.shelf.is_away = False
 
 
 class Sabotage(MemoryStore):
@@ -407,7 +414,11 @@ class KeepsItsBlobsToItself(Sabotage):
 
     def __init__(self, name, options):
         super().__init__(name, options)
-        self.shelf = type(options.shelf)()
+        self.own = type(options.shelf)()
+
+    @property
+    def shelf(self):
+        return self.own
 
 
 class WipesAtCreate(Sabotage):

@@ -10,6 +10,7 @@ from calotype.testing import MemoryStore, StoreConformance
 
 class TestMemoryStore(StoreConformance):
     part_size = 70_001
+    listing_size = 1001
     survives_processes = False
     known_gaps: ClassVar = {
         "test_a_large_blob_is_never_whole_in_memory": "memory is where it keeps its bytes",
@@ -30,6 +31,12 @@ class TestMemoryStore(StoreConformance):
 
     def uproot(self, store, planted):
         del store.shelf.foreign[planted.removeprefix("memory:")]
+
+    @contextlib.contextmanager
+    def take_away(self, store):
+        store.options.shelf.is_away = True
+        yield
+        store.options.shelf.is_away = False
 
     @contextlib.contextmanager
     def full(self, store):

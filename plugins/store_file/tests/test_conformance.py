@@ -22,6 +22,16 @@ class TestFileStore(StoreConformance):
         store.create()
         return store
 
+    @contextlib.contextmanager
+    def take_away(self, store):
+        path = store.options.path
+        away = path.rename(path.with_name("away"))
+        yield
+        away.rename(path)
+
+    def directory(self, store):
+        return store.options.path
+
     def leftovers(self, store):
         return sorted(path for path in store.options.path.glob(".*") if path.name != ".calotype-store")
 
@@ -32,6 +42,8 @@ class TestFileStore(StoreConformance):
 
 
 class TestFileStoreWithoutUnnamedFiles(TestFileStore):
+    """Its place goes away as a disk does that is not mounted: an empty directory remains."""
+
     leaves_attempts = True
 
     @pytest.fixture
@@ -39,6 +51,13 @@ class TestFileStoreWithoutUnnamedFiles(TestFileStore):
         store = FileStore("disk", FileStore.Options(path=tmp_path / "images", fsync=False))
         store.create()
         return store
+
+    @contextlib.contextmanager
+    def take_away(self, store):
+        with super().take_away(store):
+            store.options.path.mkdir()
+            yield
+            store.options.path.rmdir()
 
     @contextlib.contextmanager
     def full(self, store):

@@ -70,6 +70,11 @@ pytest.register_assert_rewrite(
             "honesty",
             "external",
             "in_parts",
+            "reading",
+            "listing",
+            "away",
+            "copying",
+            "declarations",
         )
     )
 )

@@ -10,6 +10,7 @@ import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -20,7 +21,8 @@ from pydantic import SecretStr
 from calotype.stores import BlobNotFound, External, Listing, Reader, Store, StoreError, WritableStore
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
-from calotype.testing.readers import Trickle, assert_same, pattern, read_all
+from calotype.testing.limits import TimeLimits, limited
+from calotype.testing.readers import Flow, Trickle, assert_same, pattern, read_all
 
 #: The number of characters from which an option's value is recognized in a text.
 SHORTEST = 5
@@ -36,6 +38,15 @@ def needs(*abilities: type, ranges: bool = False) -> Callable[[Case], Case]:
         return test
 
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A stored blob of many bytes: its location, its size in bytes, and its SHA-256."""
+
+    location: str
+    size: int
+    sha256: str
 
 
 class Harness:
@@ -62,6 +73,14 @@ class Harness:
     alone: ClassVar[bool] = True
     #: Tests that the driver is known to fail: name (or name[parameter]) -> reason. Each is a strict xfail.
     known_gaps: ClassVar[dict[str, str]] = {}
+    #: Seconds that each case may take; a case that takes longer fails, because the driver hangs.
+    case_seconds: ClassVar[float] = 60
+    #: The number of blobs that a listing must hold. None: 1,001 if the driver has LocalFiles, otherwise 101.
+    listing_size: ClassVar[int | None] = None
+    #: False if the kit's blobs have no direct URL, as sources on private addresses have none.
+    has_direct_urls: ClassVar[bool] = True
+    #: False if a direct URL is valid for ever, because it is another server's own.
+    direct_urls_expire: ClassVar[bool] = True
 
     @pytest.fixture
     def store(self) -> Store:
@@ -83,6 +102,25 @@ class Harness:
     def uproot(self, store: Store, planted: str) -> None:
         """Remove the bytes that `plant` put there."""
         raise NotImplementedError("a driver that is External, or no WritableStore, needs `uproot`")
+
+    def take_away(self, store: Store) -> contextlib.AbstractContextManager[object]:
+        """Return a context in which the place of the store cannot be reached; afterwards, all is as before.
+
+        Rename the directory, for instance, or let a FaultProxy refuse all requests and cut all connections.
+        """
+        raise NotImplementedError("the hook `take_away` is not implemented")
+
+    def directory(self, store: Store) -> Path:
+        """Return the directory to which paths of `file_path` are relative."""
+        raise NotImplementedError("the hook `directory` is not implemented")
+
+    def received(self, store: Store) -> int | None:
+        """Return how many bytes the driver has received from its place since it was made.
+
+        The default returns None. The kit then counts what this process reads from files and from Python's
+        sockets, so only a driver that reads in another way, such as through a library in C, needs this hook.
+        """
+        return None
 
     def leftovers(self, store: Store) -> list[Any]:
         """Return the remains of unfinished uploads, such as temporary files. No test may add to them."""
@@ -107,9 +145,10 @@ class Harness:
         self._planted: list[str] = []
         self._before = self.leftovers(store)
         yield
-        left = self.left_behind()
-        self._remove_everything()
-        store.close()
+        with limited(request.node):
+            left = self.left_behind()
+            self._remove_everything()
+            store.close()
         assert left == [], "the test has left something behind"
 
     def _expect_gap(self, request: pytest.FixtureRequest) -> None:
@@ -135,7 +174,8 @@ class Harness:
     # Helpers for the cases.
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Parametrize `size` with the class's own sizes."""
+        """Parametrize `size` with the class's own sizes, and limit the time of the cases."""
+        TimeLimits.ensure(metafunc.config)
         if "size" in metafunc.fixturenames:
             metafunc.parametrize("size", self.sizes())
 
@@ -195,6 +235,15 @@ class Harness:
         planted = self.plant(self.driver, data)
         self._planted.append(planted)
         return planted
+
+    def put_large(self) -> Large:
+        """Store or register a blob of `large_size` bytes."""
+        source = Flow(self.large_size)
+        if self.checked.can(WritableStore):
+            location = self.add(self.key(), source, Expectations(length=self.large_size)).location
+        else:
+            location = self.put(b"".join(iter(source.read, b"")))
+        return Large(location, self.large_size, source.sha256())
 
     def missing(self) -> str:
         """Return a valid location whose blob does not exist any more."""

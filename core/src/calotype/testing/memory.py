@@ -29,6 +29,7 @@ from calotype.stores import (
     Stored,
     StoreFull,
     StoreOptions,
+    Unavailable,
     WritableStore,
 )
 
@@ -68,6 +69,8 @@ class Shelf:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     foreign: dict[str, bytes] = field(default_factory=dict)
     uploads: dict[str, Uploading] = field(default_factory=dict)
+    #: True if every use of the shelf fails, as if its place could not be reached.
+    is_away: bool = False
 
 
 class MemoryOptions(StoreOptions):
@@ -89,9 +92,12 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     schemes = ("memory",)
     ranges = True
 
-    def __init__(self, name: str, options: MemoryOptions):
-        super().__init__(name, options)
-        self.shelf = options.shelf
+    @property
+    def shelf(self) -> Shelf:
+        """The shelf of the options; raises Unavailable while it is away."""
+        if self.options.shelf.is_away:
+            raise Unavailable(self.name, "its memory cannot be reached")
+        return self.options.shelf
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         return io.BytesIO(self._held(location)[offset:])
@@ -188,6 +194,9 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
         held = self._upload(token).parts
         return iter([PartReceipt(number, len(held[number])) for number in sorted(held)])
+
+    def check(self) -> None:
+        self.shelf  # noqa: B018 - raises an error while it is away
 
     def _upload(self, token: str) -> Uploading:
         upload = self.shelf.uploads.get(token)

@@ -28,6 +28,12 @@ class TestWebdavStore(StoreConformance):
     def _folder(self, nginx_dav: Mapping[str, str]) -> None:
         self.folder = Path(nginx_dav["NGINX_DAV_FILES"], "images")
 
+    @contextlib.contextmanager
+    def take_away(self, store: WebdavStore) -> Iterator[None]:
+        away = self.folder.rename(self.folder.with_name("away"))
+        yield
+        away.rename(self.folder)
+
     def leftovers(self, store: WebdavStore) -> list[Path]:
         claims = (path for path in self.folder.iterdir() if not (path / "image").exists())
         return sorted([*claims, *self.folder.glob("*/part")])
