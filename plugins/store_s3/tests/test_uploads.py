@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from botocore.client import BaseClient
 
-from calotype.stores import Duplicate, SourceBroken, StoreError, StoreFull, Unavailable
+from calotype.stores import Duplicate, SourceBroken, StoreError, StoreFull, TooLarge, Unavailable
 from calotype.testing import Exploding, Fault, FaultProxy, Flow, Trickle, pattern, read_all
 from calotype_store_s3 import S3Store
 
@@ -201,7 +201,7 @@ def test_a_long_upload_of_unknown_length_uses_no_more_memory_than_configured(mak
 
 def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calotype_store_s3.parts.PARTS", 2)
-    with pytest.raises(StoreFull, match="more than 2 parts"):
+    with pytest.raises(TooLarge, match="more than 2 parts"):
         store.add("k.1", Flow(2 * PART + 1))
 
     assert left(store) == []

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from calotype.stores import BlobChanged, BlobNotFound, Duplicate, SourceBroken, StoreFull, Unavailable
+from calotype.stores import BlobChanged, BlobNotFound, Duplicate, SourceBroken, TooLarge, Unavailable
 from calotype.testing import Exploding, Paused, Trickle, pattern, read_all
 from calotype_store_swift import SwiftStore
 from plugins.store_swift.tests.objects import (
@@ -80,7 +80,7 @@ def test_an_upload_too_long_for_its_manifest_is_refused_and_leaves_nothing(
 ) -> None:
     store = make_store(segment_size=100)
     monkeypatch.setattr(store, "_manifest_max", 2)
-    with pytest.raises(StoreFull):
+    with pytest.raises(TooLarge):
         put(store, pattern(5000))
 
     assert_empty(store)
