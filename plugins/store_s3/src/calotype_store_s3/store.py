@@ -15,6 +15,8 @@ from calotype.stores import (
     Reader,
     Stored,
     StoreError,
+    StoreInfo,
+    TooLarge,
     WritableStore,
 )
 from calotype.stores.contract import KEY
@@ -22,6 +24,7 @@ from calotype.stores.toolkit import key_of
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.errors import NO_BUCKET, code_of
 from calotype_store_s3.options import S3Options
+from calotype_store_s3.parts import largest
 from calotype_store_s3.reader import ObjectReader
 from calotype_store_s3.upload import Upload, abort_all
 
@@ -68,6 +71,10 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         """Store a source, in one request or in parts."""
         location = self.locate(key)
+        if size is not None and size > largest():
+            raise TooLarge(
+                self.name, f"the image has {size} bytes, and an object of S3 at most {largest()} bytes"
+            )
         return Stored(location, Upload(self._bucket, self._object(location)).run(source, size))
 
     def delete(self, location: str) -> None:
@@ -117,6 +124,10 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
         except StoreError as error:
             if code_of(error) != "BucketAlreadyOwnedByYou":
                 raise
+
+    def info(self) -> StoreInfo:
+        """Return the size of the largest object. S3 has no request for the room that is left."""
+        return StoreInfo(largest=largest())
 
     def check(self) -> None:
         """List one object. Unlike a HEAD, a listing that fails returns a reason."""
