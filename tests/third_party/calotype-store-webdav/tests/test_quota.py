@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from calotype_store_webdav import WebdavStore
 
-from calotype.stores import StoreInfo
+from calotype.stores import StoreInfo, Unavailable
 from calotype.stores.options import read_options
 
 ANSWER = """<?xml version="1.0" encoding="utf-8"?>
@@ -82,6 +82,11 @@ def test_the_room_is_what_the_server_reports(
     serving: Callable[[int, str], WebdavStore], status: int, body: str, room: StoreInfo
 ) -> None:
     assert serving(status, body).info() == room
+
+
+def test_the_room_of_a_missing_collection_is_not_known(serving: Callable[[int, str], WebdavStore]) -> None:
+    with pytest.raises(Unavailable, match="its collection does not exist"):
+        serving(404, "").info()
 
 
 def test_nginx_reports_no_room(options: dict[str, str]) -> None:
