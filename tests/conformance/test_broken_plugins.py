@@ -66,15 +66,26 @@ def manage_stores(folder: Path, settings: dict[str, str], plugin: Path) -> subpr
     return subprocess.run(arguments, env={**os.environ, **on_path(plugin)}, text=True, capture_output=True)
 
 
+#: The ini file has a key for the driver, but no list of stores.
+MENTIONED = {"store.odd.path": "/x"}
 EXITING = {"odd_driver.py": "import sys\nsys.exit(3)"}
 
 
-def test_the_command_shows_a_driver_that_exits_as_off_with_its_name_and_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "no key store.odd.* is set"),
+        (MENTIONED, "driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3"),
+    ],
+    ids=["no key", "a key"],
+)
+def test_the_command_shows_a_driver_that_exits_as_off_with_its_name_and_reason(
+    tmp_path: Path, settings: dict[str, str], reason: str
+) -> None:
     """r1-D7: core/tests/stores/test_catalog.py has the other ways to fail."""
     plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
-    said = manage_stores(tmp_path, {}, plugin)
-    reason = "driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3"
-    assert f"odd: off: {reason}" in said.stdout
+    said = manage_stores(tmp_path, settings, plugin)
+    assert f"odd: off: {reason}\n" in said.stdout
     assert "file, of calotype-store-file" in said.stdout
     assert "Traceback" not in said.stderr
 
@@ -86,16 +97,33 @@ def test_a_named_driver_that_exits_stops_the_start(start_server: StartServer, tm
     assert said.endswith("driver 'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3")
 
 
-def test_a_server_starts_despite_a_driver_that_exits_and_logs_its_name(
-    start_server: StartServer, tmp_path: Path
+UNUSABLE = {
+    "exits": (EXITING, "SystemExit: 3"),
+    "import fails": ({"odd_driver.py": "import no_such_module"}, "no_such_module"),
+}
+
+
+@pytest.mark.parametrize(("modules", "told"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_server_starts_despite_a_broken_driver_with_a_key_and_logs_its_name(
+    start_server: StartServer, tmp_path: Path, modules: dict[str, str], told: str
 ) -> None:
     """r1-D7"""
-    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, EXITING)
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, modules)
+    server = start_server(MENTIONED, env=on_path(plugin))
+    assert server.upload(b"bytes")["store"] == "file"
+    (line,) = (line for line in server.log.splitlines() if "'odd' (odd_driver:Odd of test-odd)" in line)
+    assert told in line
+    assert line.endswith(": the store is off")
+
+
+@pytest.mark.parametrize(("modules", "told"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_broken_driver_without_a_key_is_not_imported_and_not_logged(
+    start_server: StartServer, tmp_path: Path, modules: dict[str, str], told: str
+) -> None:
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, modules)
     server = start_server(env=on_path(plugin))
     assert server.upload(b"bytes")["store"] == "file"
-    assert (
-        "'odd' (odd_driver:Odd of test-odd) cannot be loaded: SystemExit: 3: the store is off" in server.log
-    )
+    assert "odd" not in server.log
 
 
 def test_a_driver_of_two_distributions_is_refused_with_both_names(
@@ -106,17 +134,6 @@ def test_a_driver_of_two_distributions_is_refused_with_both_names(
     said = refusal(start_server, NAMED, one, two)
     assert "test-one" in said
     assert "test-two" in said
-
-
-def test_a_broken_plugin_that_is_not_named_does_not_stop_the_others(
-    start_server: StartServer, tmp_path: Path
-) -> None:
-    plugin = write_distribution(
-        tmp_path / "odd", "test-odd", {"odd": "odd_driver:Odd"}, {"odd_driver.py": "import no_such_module"}
-    )
-    server = start_server(env=on_path(plugin))
-    assert server.upload(b"bytes")["store"] == "file"
-    assert "no_such_module" in server.log
 
 
 @pytest.mark.parametrize(

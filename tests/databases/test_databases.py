@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
+from calotype.database.errors import SchemaMismatch
 from calotype_metadefs import MIGRATIONS
 from calotype_metadefs.database import Kind
 from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft
@@ -39,6 +40,30 @@ def test_migrations_agree_with_the_models(database: str) -> None:
 
     assert differences(engine) == []
     engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_user_who_does_not_own_the_database_is_told_how_to_own_it(database: str) -> None:
+    owner = build_engine(database)
+    with owner.begin() as connection:
+        connection.execute(text("CREATE ROLE guest LOGIN PASSWORD 'hunter2'"))
+        connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))  # as PostgreSQL 15 does
+    url = owner.url.set(username="guest", password="hunter2")
+    engine = build_engine(url)
+    try:
+        with pytest.raises(SchemaMismatch) as caught:
+            migrate.upgrade(engine)
+    finally:
+        engine.dispose()
+        with owner.begin() as connection:
+            connection.execute(text("DROP ROLE guest"))
+        owner.dispose()
+
+    assert str(caught.value) == (
+        f"the database {url.render_as_string()} cannot be used: permission denied for schema public: the "
+        f"user of the URL must own the database: make it with `createdb -O guest {url.database}`, or run "
+        f"ALTER DATABASE {url.database} OWNER TO guest"
+    )
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)

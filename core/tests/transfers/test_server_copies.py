@@ -177,7 +177,7 @@ def test_a_bad_original_is_reported_and_the_copy_is_made_from_another(
     assert sources == ["near", "web"]
     assert there.job().status is JobStatus.SUCCESS
     assert there.stores_of(image) == {"near", "far", "web"}
-    assert [(one.store, one.kind) for one in there.bench.database.findings().findings] == [("near", kind)]
+    assert [(one.store, one.kind) for one in there.bench.database.findings().records] == [("near", kind)]
 
 
 @pytest.mark.parametrize("who", ["near", "far"])

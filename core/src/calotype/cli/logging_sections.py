@@ -1,7 +1,7 @@
 """Check the logging sections of an ini file, because Python's logging fails with a bare KeyError.
 
-Python's logging does not notice some mistakes at all. Without [loggers], it ignores all other sections. If a
-format has an unknown field, it prints a traceback for each line of the log.
+It does not even notice some mistakes. Without [loggers], it ignores all other sections. If a format has an
+unknown field, it prints a traceback for each line of the log.
 """
 
 from __future__ import annotations

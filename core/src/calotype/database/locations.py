@@ -142,7 +142,7 @@ class LocationsUnit(UsageUnit):
     def doom_location(
         self, key: str, state: LocationState, until: datetime.datetime, owner: str | None = None
     ) -> bool:
-        """Mark the blob for removal and return whether the row was in `state`.
+        """Mark the blob for removal if its row is in `state`, and return whether it was.
 
         Other processes leave it alone until `until`. If `owner` is given, that process takes the lease and
         removes the blob now. Otherwise the row keeps its owner, if it has one.

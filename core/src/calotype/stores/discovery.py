@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from calotype.config import plugins
-from calotype.config.plugins import Kind, Plugin, PluginError
+from calotype.config.plugins import Installed, Kind, Plugin, PluginError
 from calotype.config.reading import keys_of
 from calotype.stores.abilities import ABILITIES
 from calotype.stores.contract import API_VERSION, Store, WritableStore
@@ -34,12 +34,7 @@ class Driver:
     version: str
 
 
-def installed() -> list[str]:
-    """Return the names of the installed drivers, sorted, without loading any."""
-    return DRIVER.installed()
-
-
-def load(name: str, store: str | None = None) -> Driver:
+def load(installed: Installed, name: str, store: str | None = None) -> Driver:
     """Load the driver with this entry-point name for a store.
 
     Raises:
@@ -47,7 +42,7 @@ def load(name: str, store: str | None = None) -> Driver:
     """
     store = store or name
     try:
-        plugin = plugins.load(DRIVER, name, f"store '{store}': ")
+        plugin = plugins.load(installed, DRIVER, name, f"store '{store}': ")
     except PluginError as error:
         raise UnusableDriver(store, f"{error}{_hint(error.__cause__)}") from error.__cause__
     driver = Driver(name, plugin.target, plugin.distribution, plugin.version)

@@ -1,9 +1,10 @@
 """fsck: compare the database with what the stores hold, in both directions.
 
-From a store to the database: an object without a row is an orphan. From the database to a store: each copy
-of an image must be there, with the right size and, if the bytes are read too, with the right digest.
-Objects younger than a window are never judged. Nothing is changed unless the operator asks for a repair,
-and a repair removes only objects without a row.
+From a store to the database: an object without a row is an orphan. Objects younger than the plan's window are
+skipped, because their uploads may still be running. From the database to a store: each copy of an image must
+exist there and have the right size. If the bytes are read too, they must have the right digest.
+
+Nothing is changed unless the operator asks for a repair, and a repair removes only objects without a row.
 """
 
 from __future__ import annotations

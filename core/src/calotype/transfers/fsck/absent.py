@@ -9,7 +9,7 @@ from calotype.stores.values import Reader
 
 
 class AbsentStore(Store):
-    """A store that is always unavailable, for the same reason."""
+    """A store that is always unavailable. Every call raises Unavailable with the reason that it was given."""
 
     def __init__(self, name: str, reason: str):
         super().__init__(name, StoreOptions())
