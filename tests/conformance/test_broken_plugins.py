@@ -27,6 +27,14 @@ def refusal(start_server: StartServer, settings: dict[str, str], *plugins: Path)
     return lines[0]
 
 
+STORE = "from calotype.stores import Store\n\nclass Odd(Store): api_version = "
+OTHER = "of the driver contract; this core has 2.0. Install a driver or a core that fits the other"
+IMPORTS = (
+    ". It was written for {} of the driver contract, and this core has 2.0: install a {} version of the "
+    "driver"
+)
+
+
 def test_a_driver_that_is_not_installed_is_named_with_the_installed_ones(start_server: StartServer) -> None:
     said = refusal(start_server, NAMED)
     assert "'odd'" in said
@@ -36,26 +44,50 @@ def test_a_driver_that_is_not_installed_is_named_with_the_installed_ones(start_s
 @pytest.mark.parametrize(
     ("target", "module", "told"),
     [
-        ("odd_driver:Missing", "x = 1", "Missing"),
-        ("odd_driver:Odd", "import no_such_module", "no_such_module"),
-        ("odd_driver:Odd", "raise ValueError('half configured')", "half configured"),
-        ("odd_driver:Odd", "class Odd: pass", "subclass"),
-        ("odd_driver:Odd", "from calotype.stores import Store\n\nclass Odd(Store): pass", "lacks get, size"),
+        ("odd_driver:Missing", "x = 1", "module 'odd_driver' has no attribute 'Missing'"),
         (
             "odd_driver:Odd",
-            "from calotype.testing import MemoryStore\n\nclass Odd(MemoryStore): api_version = (9, 0)",
-            "9.0",
+            "import no_such_module.part",
+            "No module named 'no_such_module' (`pip install test-odd` installs what it requires)",
         ),
+        (
+            "odd_driver.gone:Odd",
+            "x = 1",
+            "'odd_driver' is not a package (files of test-odd are missing: install it again)",
+        ),
+        ("odd_driver:Odd", "raise ValueError('half\\n  configured')", "ValueError: half configured"),
+        ("odd_driver:Odd", "class Odd: pass", "is not a subclass of calotype.stores.Store"),
+        ("odd_driver:Odd", f"{STORE}(2, 0)", "lacks get, size"),
+        ("odd_driver:Odd", f"{STORE}(1, 0)", f"was written for version 1.0 {OTHER}"),
+        ("odd_driver:Odd", f"{STORE}(2, 1)", f"was written for version 2.1 {OTHER}"),
+        ("odd_driver:Odd", f"{STORE}(3, 0)", f"was written for version 3.0 {OTHER}"),
+        ("odd_driver:Odd", "from calotype.stores import Capability", IMPORTS.format("version 1", "newer")),
+        (
+            "odd_driver:Odd",
+            "from calotype import stores\nstores.Capability",
+            IMPORTS.format("version 1", "newer"),
+        ),
+        (
+            "odd_driver:Odd",
+            "from calotype.stores import Snapshots",
+            IMPORTS.format("another version", "fitting"),
+        ),
+        ("odd_driver:Odd", "import calotype.snapshots", IMPORTS.format("another version", "fitting")),
     ],
-    ids=["no such class", "import fails", "module raises", "no driver", "unfinished", "other contract"],
+    ids=[
+        *("no such class", "dependency", "own module", "module raises", "no driver", "unfinished"),
+        *("contract 1.0", "contract 2.1", "contract 3.0", "import of contract 1", "use of contract 1"),
+        *("import of a later contract", "module of a later contract"),
+    ],
 )
 def test_a_named_plugin_that_cannot_be_used_stops_the_start(
     start_server: StartServer, tmp_path: Path, target: str, module: str, told: str
 ) -> None:
     plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": target}, {"odd_driver.py": module})
     said = refusal(start_server, NAMED, plugin)
-    assert "odd" in said
-    assert told in said
+    assert "store 'odd': driver 'odd' (" in said
+    assert "test-odd" in said
+    assert said.partition(" (/")[0].endswith(told) or said.endswith(told)
 
 
 def manage_stores(folder: Path, settings: dict[str, str], plugin: Path) -> subprocess.CompletedProcess[str]:
@@ -132,8 +164,29 @@ def test_a_driver_of_two_distributions_is_refused_with_both_names(
     one = write_distribution(tmp_path / "one", "test-one", {"odd": "calotype.testing:MemoryStore"})
     two = write_distribution(tmp_path / "two", "test-two", {"odd": "calotype.testing:MemoryStore"})
     said = refusal(start_server, NAMED, one, two)
-    assert "test-one" in said
-    assert "test-two" in said
+    assert said.endswith("'odd' is installed more than once, by test-one, test-two: uninstall all but one")
+
+
+def test_a_driver_of_two_distributions_leaves_the_other_stores_on(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    plugins = [
+        write_distribution(tmp_path / name, f"test-{name}", {"odd": "calotype.testing:MemoryStore"})
+        for name in ("one", "two")
+    ]
+    server = start_server({"store.odd.capacity": "7"}, env=on_path(*plugins))
+    assert server.upload(b"bytes")["store"] == "file"
+    assert "store 'odd': driver 'odd' is installed more than once, by test-one, test-two" in server.log
+
+
+def test_a_driver_that_one_distribution_offers_twice_is_refused(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    plugin = write_distribution(tmp_path / "odd", "test-odd", {"odd": "calotype.testing:MemoryStore"})
+    (entries,) = plugin.glob("*/entry_points.txt")
+    entries.write_text(entries.read_text() + "odd = calotype.testing:Other\n")
+    said = refusal(start_server, NAMED, plugin)
+    assert said.endswith("driver 'odd' is offered twice by test-odd: install another version of it")
 
 
 @pytest.mark.parametrize(

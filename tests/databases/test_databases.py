@@ -138,6 +138,20 @@ def test_an_image_can_be_created_read_changed_and_deleted(served: Server) -> Non
     assert verbs == ["delete", "update", "upload", "create"]
 
 
+@pytest.mark.parametrize("database", ["sqlite", *BOTH], indirect=True)
+def test_the_stores_that_hold_images_are_found_by_their_names(database: str, served: Server) -> None:
+    names = ["a", "a-b", "a2", "a_b", "ab", "empty"]
+    engine = build_engine(database)
+    images = [served.upload(b"bytes")["id"] for _ in names]
+    with engine.begin() as connection:
+        for name, image in zip(names, images, strict=True):
+            moved = text("UPDATE image_locations SET store = :name, state = :state WHERE image_id = :image")
+            state = "doomed" if name == "empty" else "stored"
+            connection.execute(moved, {"name": name, "state": state, "image": image})
+    assert Database(engine).stores_with_images() == sorted(names[:-1])
+    engine.dispose()
+
+
 @pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_a_property_has_64_kib_in_every_database(served: Server) -> None:
     """r1-G2: MariaDB's TEXT holds one byte less."""

@@ -71,6 +71,9 @@ class PlainStore(WritableStore, Listing):
             modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
             yield Blob(self.locate(path.name), status.st_size, modified)
 
+    def attempts(self):
+        return iter(())
+
     def create(self):
         self.options.path.mkdir(parents=True, exist_ok=True)
 

@@ -35,7 +35,8 @@ from calotype.identity.token_file import TokensUnreadable, find_missing_tokens
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
-from calotype.stores.errors import ConfigurationError
+from calotype.stores.errors import ConfigurationError, UnusableDriver
+from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.heartbeat import INTERVAL, Heartbeat
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
@@ -151,11 +152,13 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
         SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
-    warnings = find_missing_tokens(settings)
+    warnings = [*find_missing_tokens(settings)]
     service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
-    for sentence in (*find_exposed(settings, service.stores), *warnings):
+    warnings += find_exposed(settings, service.stores)
+    warnings += find_unreadable(service.database, service.stores)
+    for sentence in warnings:
         log.warning("%s", sentence)
     _warn_of_no_filter(settings)
     if settings.identity == "none":
@@ -334,7 +337,8 @@ def open_stores(settings: Settings, installed: Installed | None = None) -> Catal
 def _keys_of(error: ConfigurationError, settings: Settings) -> Sequence[str]:
     """Return the ini keys that an error may be about, the most likely one first."""
     options = f"store.{error.store}."
-    keys = [f"{options}{error.option}", options]
+    first = "driver" if isinstance(error, UnusableDriver) else error.option
+    keys = [f"{options}{first}", options]
     # If `calotype.stores` does not name the default store, the mistake is in `calotype.default_store`.
     is_default = error.store == settings.default_store and error.store not in (settings.stores or ())
     return [*keys, "calotype.default_store"] if is_default else [*keys, "calotype.stores"]

@@ -61,7 +61,8 @@ def test_a_missing_driver_is_reported_with_the_installed_ones(install):
 def test_a_missing_driver_is_reported_even_if_none_is_installed(monkeypatch):
     monkeypatch.setattr("calotype.stores.discovery.DRIVER", Kind("driver", "calotype.stores.nowhere"))
 
-    assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
+    sentence = "no driver 'tape' is installed (installed: none): install it, or name another one in "
+    assert refused("tape", "deep") == f"store 'deep': {sentence}store.deep.driver"
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ class SocketReader:
             return got
 
     def limit(self, seconds: float) -> None:
-        """Limit the total time of further waits for the client to `seconds`."""
+        """Wait for the client at most `seconds` more in total."""
         self._left = seconds
 
     def _wait(self) -> None:

@@ -83,7 +83,7 @@ class Channel(HTTPChannel):
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """Attribute further requests that have the running request's token to the caller `name`."""
+        """Record that the running request's token belongs to the caller `name`, for later requests with it."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:

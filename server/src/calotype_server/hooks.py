@@ -28,7 +28,7 @@ class Hooks:
     #: A sentence that says why no other machine may reach the application. If set, the server listens on
     #: loopback addresses only, and leaves the headers of proxies to the application.
     loopback_only: str | None = None
-    #: An additional place to listen at, HOST:PORT or unix:PATH. The environment of each request has
+    #: An additional address to listen on, HOST:PORT or unix:PATH. The environment of each request has
     #: `calotype_server.is_admin`, which is True if the request arrived there.
     admin_listen: str | None = None
     #: `start_serving` is called before the first request, and `stop_serving` after the last one.

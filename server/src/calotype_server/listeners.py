@@ -137,7 +137,7 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
 
 
 def is_shared(place: tuple[str, int | None]) -> bool:
-    """Return whether another process already listens at this address, which `reuse_port` lets both share."""
+    """Return whether another process already listens on this address, which `reuse_port` lets both share."""
     host, port = place
     if not port:
         return False

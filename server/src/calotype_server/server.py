@@ -34,7 +34,7 @@ class Server:
     """A WSGI server. It listens as soon as it is constructed, and serves requests while `run` runs."""
 
     def __init__(self, app: WSGIApplication, settings: ServerSettings, admin: ServerSettings | None = None):
-        """Listen at the addresses of `settings`. Add an admin listener for each address of `admin`.
+        """Listen on the addresses of `settings`. Add an admin listener for each address of `admin`.
 
         Raises:
             CannotListen: an address is in use, or does not belong to this machine.

@@ -31,7 +31,7 @@ from calotype_server.kinds import (
 
 T = TypeVar("T")
 
-#: The default address to listen at.
+#: The default address to listen on.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
@@ -39,7 +39,7 @@ _EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared, not li
 
 
 class _WrongPlace(ValueError):
-    """An address to listen at is not valid. The message already quotes the value."""
+    """An address to listen on is not valid. The message already quotes the value."""
 
 
 class Setting(Generic[T]):
@@ -246,7 +246,7 @@ class ServerSettings(Adjustments):
         return self.changed(listen=place.listen, unix_socket=place.unix_socket, sockets=[])
 
     def places(self) -> list[tuple[str, int | None]]:
-        """Return the hosts and ports to listen at. For a Unix socket, they are its path and None."""
+        """Return the hosts and ports to listen on. For a Unix socket, they are its path and None."""
         if self.unix_socket:
             return [(self.unix_socket, None)]
         named = [given.getsockname() for given in self.sockets] or [sockaddr for *_, sockaddr in self.listen]
@@ -261,7 +261,7 @@ class ServerSettings(Adjustments):
                     yield host
 
     def overlaps(self, other: ServerSettings) -> bool:
-        """Return whether both settings listen at the same address or Unix socket."""
+        """Return whether both settings listen on the same address or Unix socket."""
         return any(
             port == other_port != 0 and (host == other_host or (port and _is_within(host, other_host)))
             for host, port in self.places()

@@ -104,7 +104,7 @@ class LoggingSections:
                     reason = f"module '{node.value.id}' has no attribute '{node.attr}'"
                     raise self._error(section, "args", f"{reason}{did_you_mean(node.attr, dir(module))}")
         if not isinstance(given, (ast.Tuple, ast.List)):
-            raise self._error(section, "args", "must be in parentheses, with a comma: such as (sys.stderr,)")
+            raise self._error(section, "args", "must be in parentheses, with a comma, such as (sys.stderr,)")
 
     def _check_format(self, section: str) -> None:
         """Format a record as a test. Skip a formatter that names a class, which may know more fields."""

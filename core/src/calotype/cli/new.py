@@ -20,7 +20,7 @@ import click
 
 from calotype.api.v2.resources import V2
 from calotype.cli.ini import Mistyped, Refusal
-from calotype.config.plugins import Kind
+from calotype.config.plugins import Installed, Kind
 from calotype.extensions import DIALECT, EXTENSION
 from calotype.stores.contract import API_VERSION
 from calotype.stores.discovery import DRIVER
@@ -126,7 +126,7 @@ def require_free_name(scaffold: Scaffold, name: str) -> None:
         if name.startswith("store_"):
             raise Mistyped(f"{name!r} is not a name for a new {word}: names with store_ are for drivers")
     for kind in (scaffold.kind, *scaffold.rivals):
-        if name in kind.installed():
+        if name in Installed().names(kind):
             raise Refusal(f"the {kind.word} '{name}' is installed already: {_WAYS_OUT}")
     distribution = values_for(scaffold, name)["distribution"]
     if _is_installed(distribution):

@@ -31,6 +31,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
 from calotype.stores.errors import ConfigurationError, Misconfigured, StoreError, for_operators
 from calotype.stores.probe import probe
+from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
 
@@ -72,7 +73,8 @@ def stores(
 ) -> None:
     """Show the stores: driver, abilities, options, state, and which database their places belong to.
 
-    Warn about secrets and databases that other users of the machine could read or write.
+    Warn about secrets and databases that other users of the machine could read or write, and about
+    images in stores that are off or not configured.
     The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
     """
     if (claimed is None and owner is not None) or (claimed is None and created is None and yes):
@@ -225,7 +227,8 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
     if not catalog.entries:
         console.print("no store is on")
-    for sentence in (*find_exposed(settings, catalog), *find_missing_tokens(settings)):
+    unreadable = find_unreadable(places.database, catalog) if places else ()
+    for sentence in (*find_exposed(settings, catalog), *find_missing_tokens(settings), *unreadable):
         console.print(f"warning: {escape(sentence)}")
     return works
 

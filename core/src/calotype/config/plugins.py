@@ -17,7 +17,7 @@ from typing import Any
 
 from stevedore import DriverManager, ExtensionManager
 
-from calotype.config.messages import did_you_mean
+from calotype.config.messages import did_you_mean, one_line
 
 log = logging.getLogger(__name__)
 
@@ -106,24 +106,43 @@ def load(installed: Installed, kind: Kind, name: str, place: str = "") -> Plugin
             f"no {kind.word} '{name}' is installed (installed: {', '.join(others) or 'none'})"
             f"{did_you_mean(name, others)}"
         )
-    owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
+    owners = sorted({_distribution(entry).name for entry in entries})
     if len(entries) > 1:
-        raise PluginError(
-            f"{kind.word} '{name}' is installed more than once, by {owners}: uninstall all but one"
-        )
+        raise PluginError(f"{kind.word} '{name}' {_choice(owners)}")
+    (entry,), (owner,) = entries, owners
     try:
-        with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
+        with _named_when_slow(f"{place}{kind.word} '{name}' ({owner})"):
             manager = _Manager(kind, name, entries)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through
         cause = error.__cause__ if isinstance(error, _Broken) else error
-        (target,) = (entry.value for entry in entries)
         raise PluginError(
-            f"{kind.word} '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
+            f"{kind.word} '{name}' ({entry.value} of {owner}) cannot be loaded: "
+            f"{type(cause).__name__}: {one_line(cause)}{_remedy(cause, entry, owner)}"
         ) from cause
     distribution = _distribution(manager.extensions[0].entry_point)
     return Plugin(kind, name, manager.driver, distribution.name, distribution.version)
+
+
+def _choice(owners: list[str]) -> str:
+    """Return the end of a sentence about a plugin that several entry points offer."""
+    if len(owners) == 1:
+        return f"is offered twice by {owners[0]}: install another version of it"
+    return f"is installed more than once, by {', '.join(owners)}: uninstall all but one"
+
+
+def _remedy(cause: BaseException | None, entry: EntryPoint, owner: str) -> str:
+    """Return what to do about a module that is missing, in parentheses; "" for other causes and modules.
+
+    The command names the distribution, because a package may have another name than its modules.
+    """
+    missing = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+    if missing == entry.module.partition(".")[0]:
+        return f" (files of {owner} are missing: install it again)"
+    if missing in ("", __name__.partition(".")[0]):
+        return ""
+    return f" (`pip install {owner}` installs what it requires)"
 
 
 def _distribution(entry: EntryPoint) -> Distribution:

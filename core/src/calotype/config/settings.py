@@ -311,7 +311,7 @@ class Settings(BaseModel):
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the listed and the added formats, and all known ones if the value only adds some."""
+        """Return the formats that the value lists or adds. If it only adds some, they extend the known ones."""
         known = cls.model_fields[str(info.field_name)].default
         listed = [name for name in value if not name.startswith("+")]
         added = [name[1:] for name in value if name.startswith("+")]
@@ -339,8 +339,8 @@ class Settings(BaseModel):
         if not path.is_absolute():
             raise SettingsError(
                 f"{located(self.ini_file, 'calotype.tokens_file', 'calotype.identity')}calotype.tokens_file: "
-                f"{path} is relative, and so depends on the directory in which a command is started: write "
-                "an absolute path, in data_dir too"
+                f"{path} is relative, so it depends on the directory in which a command is started: set it, "
+                "or data_dir if it is unset, to an absolute path"
             )
         return path
 

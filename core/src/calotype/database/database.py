@@ -12,7 +12,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, String, func, literal, select, type_coerce, union
+from sqlalchemy import Connection, Engine, String, func, literal, select, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -36,7 +36,7 @@ from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, 
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
 from calotype.model.findings import FindingState
-from calotype.model.images import Image, LocationState
+from calotype.model.images import Image
 from calotype.model.queries import ImageQuery, Scope
 from calotype.model.states import Status
 from calotype.model.usage import Counts
@@ -177,9 +177,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
 
     def stores_in_use(self) -> list[str]:
         """Return the names of the stores that hold bytes of images, or that have open findings."""
-        stored = select(LocationRow.store).where(LocationRow.state == LocationState.STORED)
-        found = select(FindingRow.store).where(FindingRow.state == FindingState.OPEN)
-        return sorted(self._scalars(union(stored, found)))
+        found = select(FindingRow.store).distinct().where(FindingRow.state == FindingState.OPEN)
+        return sorted({*self.stores_with_images(), *self._scalars(found)})
 
     def census(self) -> Counts:
         """Count images, locations and jobs by status, and open findings. This reads whole tables."""

@@ -55,7 +55,7 @@ class FindingQueries(Queries):
 
 
 class FindingsUnit(UnitPart):
-    """The verbs of a unit of work on findings."""
+    """The methods of a unit of work that change findings."""
 
     def record_finding(
         self, kind: FindingKind, store: str, subject: str, image_id: str | None, detail: str

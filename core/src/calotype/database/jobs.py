@@ -82,7 +82,7 @@ def _record(row: Row[Any]) -> Job:
 
 
 class JobsUnit(UnitPart):
-    """The verbs of a unit of work on jobs."""
+    """The methods of a unit of work that change jobs."""
 
     _whole: dict[str, Image]
 

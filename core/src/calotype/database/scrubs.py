@@ -102,7 +102,7 @@ class Scrubs(Queries):
 
 
 class ScrubsUnit(UnitPart):
-    """The verbs of a unit of work on copies and passes."""
+    """The methods of a unit of work that change the scrubber's records of copies and passes."""
 
     def mark_right(self, key: str) -> bool:
         """Record that a check found a copy intact. If the copy is in quarantine, release it.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from calotype.config.messages import did_you_mean
 from calotype.config.plugins import Installed
+from calotype.config.reading import keys_of
 from calotype.stores import discovery
 from calotype.stores.abilities import External
 from calotype.stores.bulkhead import Bulkhead
@@ -22,7 +23,7 @@ from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
 from calotype.stores.core_options import CoreOptions
 from calotype.stores.discovery import DRIVER, Driver, blamed
-from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
+from calotype.stores.errors import ConfigurationError, Unavailable, UnsupportedScheme, UnusableDriver
 from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,16 @@ class Catalog:
         """Return the store with this name; raises KeyError if there is none."""
         return self.entries[name].store
 
+    def require(self, name: str) -> CheckedStore:
+        """Return the store with this name, for work that waits until the store is available.
+
+        Raises:
+            Unavailable: it is off or not configured, for instance because its driver is not installed.
+        """
+        if name not in self:
+            raise Unavailable(name, "it is not configured on this server")
+        return self[name]
+
     def external(self, uri: str) -> CheckedStore:
         """Return the store that accepts this URI from a client.
 
@@ -74,6 +85,11 @@ class Catalog:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
             raise UnsupportedScheme(f"External sources are not supported: no store takes {shown} locations")
         return takers[0]
+
+    def switch_off(self, error: ConfigurationError) -> None:
+        """Leave a store out, and log the reason."""
+        self.off[error.store] = error.reason
+        log.warning("%s: the store is off", error)
 
     def close(self) -> None:
         """Close every store, even if the drivers of some stores fail or hang."""
@@ -146,17 +162,22 @@ def _add_mentioned(
         given = options.get(name, {})
         try:
             driver = discovery.load(installed, given.get("driver", name), name)
-            with blamed(name, driver):
-                missing = driver.store_class.Options.missing(given)
-            if missing:
-                catalog.off[name] = f"option {', '.join(missing)} is missing"
+            if missing := _only_missing(name, driver, given):
+                catalog.switch_off(ConfigurationError(name, f"option {', '.join(missing)} is missing"))
             else:
                 catalog.entries[name] = _build(name, given, algorithms, installed)
         except ConfigurationError as error:
             if given and not isinstance(error, UnusableDriver):
                 raise  # the operator's own settings are wrong
-            catalog.off[name] = error.reason
-            log.warning("%s: the store is off", error)
+            catalog.switch_off(error)
+
+
+def _only_missing(name: str, driver: Driver, given: Mapping[str, str]) -> list[str]:
+    """Return the required options that are missing; [] if another one is unknown, which stops the start."""
+    with blamed(name, driver):
+        options = driver.store_class.Options
+        missing = options.missing(given)
+        return missing if {*CoreOptions.model_fields, *keys_of(options)} >= set(given) else []
 
 
 def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...], installed: Installed) -> Entry:

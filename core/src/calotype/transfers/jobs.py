@@ -146,7 +146,7 @@ class Jobs:
             try:
                 if job.waited:
                     # Check the store before a retry. A failed upload would leave a row for a sweep.
-                    self._stores[name].check()
+                    self._stores.require(name).check()
                 image = self._bring(run, image, name)
                 run.progress = True
             except Exception as error:  # any failure is recorded
@@ -179,12 +179,13 @@ class Jobs:
 
     def _bring(self, run: _Run, image: Image, name: str) -> Image:
         """Put the bytes into one more store, from the job's source if the image has none yet."""
+        target = self._stores.require(name)
         if run.job.kind is JobKind.FETCH and image.location is None:
             return self._fetch(run, image, name)
-        return self._transfers.copy(image, self._stores[name])
+        return self._transfers.copy(image, target)
 
     def _fetch(self, run: _Run, image: Image, target: str) -> Image:
-        spec, store = run.spec, self._stores[run.spec.source or ""]
+        spec, store = run.spec, self._stores.require(run.spec.source or "")
         if spec.uri is not None:
             # Request the URI only once, because the next response may have different bytes.
             opened = store.open_uri(spec.uri)

@@ -61,7 +61,7 @@ class Place:
         self.marker: Marker | None = None
         self._logged = PlaceState.OWN
         self._places = places
-        # The same driver without a gate, because this place is the gate of `store`.
+        # This place is the gate of `store`, so its own calls use the driver without a gate.
         self._driver = CheckedStore(store.driver, bulkhead=store.bulkhead)
 
     def admit(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from calotype.database.database import Database
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.transfers.fsck.absent import AbsentStore
+from calotype.transfers.fsck.absent import absent_stores
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan
 
@@ -33,8 +33,6 @@ def checks(
     for store in stores:
         if only in (None, store.name):
             yield Check(database, store, plan, may_repair(store))
-    for name in database.stores_in_use():
-        if name not in stores and only in (None, name):
-            off = stores.off.get(name)
-            reason = f"the store is off: {off}" if off else "it is not configured"
-            yield Check(database, CheckedStore(AbsentStore(name, reason)), plan)
+    for absent in absent_stores(database.stores_in_use(), stores):
+        if only in (None, absent.name):
+            yield Check(database, CheckedStore(absent), plan)
