@@ -211,8 +211,8 @@ def test_an_image_larger_than_five_tebibytes_is_refused_before_its_first_byte(
     make: Make, proxy: FaultProxy
 ) -> None:
     source, most = Trickle(b"x"), 5 << 40
+    assert make().info() == StoreInfo(largest=most)
     store = make(endpoint_url=proxy.url)
-    assert store.info() == StoreInfo(largest=most)
     with pytest.raises(TooLarge, match=f"{most + 1} bytes"):
         store.add("k.1", source, most + 1)
 

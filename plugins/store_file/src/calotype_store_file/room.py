@@ -18,7 +18,7 @@ class Room:
     def __init__(self, store: str, quota: int | None, min_free: int | None):
         """`quota` is the maximum bytes of all images, and `min_free` the bytes of the file system to keep."""
         self._store = store
-        self._quota = quota
+        self._quota = None if quota is None else int(quota)
         self._min_free = min_free
 
     def info(self, root: int) -> StoreInfo:

@@ -134,6 +134,7 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
 
     def info(self) -> StoreInfo:
         """Return the size of the largest object. S3 has no request for the room that is left."""
+        self._need_bucket()
         return StoreInfo(largest=largest())
 
     def check(self) -> None:

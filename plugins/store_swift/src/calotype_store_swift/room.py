@@ -61,4 +61,7 @@ def measure(account: Quota | None, containers: Sequence[Quota], largest: int) ->
     if len(known) == len(containers):
         limits.append(sum(limit for limit, _ in known))
         rooms.append(sum(max(0, limit - used) for limit, used in known))
-    return StoreInfo(min(limits, default=None), max(0, min(rooms)) if rooms else None, largest)
+    if not limits:
+        return StoreInfo(largest=largest)
+    capacity = min(limits)
+    return StoreInfo(capacity, max(0, min(rooms)), min(largest, capacity))

@@ -29,6 +29,10 @@ def serving() -> Iterator[Callable[[int, str], WebdavStore]]:
 
     def serve(status: int, body: str) -> WebdavStore:
         class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.send_response(404 if status == 404 else 200)
+                self.end_headers()
+
             def do_PROPFIND(self) -> None:
                 asked = self.rfile.read(int(self.headers["Content-Length"]))
                 assert b"quota-available-bytes" in asked

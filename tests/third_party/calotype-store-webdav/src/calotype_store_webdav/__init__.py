@@ -121,10 +121,8 @@ class WebdavStore(WritableStore[WebdavOptions]):
     def info(self) -> StoreInfo:
         """Return the room that the server reports for the collection; many servers report none."""
         length = {"Content-Length": str(len(QUOTA)), "Content-Type": "application/xml", "Depth": "0"}
-        try:
-            answer = self.ask("PROPFIND", "", 207, 400, 403, 405, 501, body=io.BytesIO(QUOTA), **length)
-        except BlobNotFound as error:
-            raise Unavailable(self.name, REASONS[409]) from error
+        self.check()  # a server without PROPFIND does not say that the collection is missing
+        answer = self.ask("PROPFIND", "", 207, 400, 403, 405, 501, body=io.BytesIO(QUOTA), **length)
         free, used = (_number(name, answer.data) for name in (b"quota-available-bytes", b"quota-used-bytes"))
         return StoreInfo(None if free is None or used is None else free + used, free)
 
