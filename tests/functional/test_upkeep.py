@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.support.forked import run_manage
 from tests.support.server import OCTETS, Server, meta
+from tests.support.waiting import wait_for
 
 
 def run(server: Server, *words: str, of: str | None = None, status: int = 0) -> str:
@@ -127,6 +129,30 @@ def test_metrics_and_readiness_show_stores_and_images(keeping: Server) -> None:
     assert 'calotype_images{status="active"} 1.0' in metrics
     assert 'calotype_store_seconds_count{operation="add",outcome="ok",store="file"} 1.0' in metrics
     assert keeping.get("/healthz").text == "ok\n"
+
+
+def test_the_room_of_a_store_is_in_the_metrics_and_in_what_the_command_shows(
+    start_server: StartServer,
+) -> None:
+    server = start_server({"calotype.metrics": "true", "store.file.quota": "10MB"})
+    upload(server, b"x" * 4_000_000)
+    server.stop()
+    server.start()
+
+    metrics = wait_for(lambda: server.get("/metrics").text, lambda told: "store_free_bytes{" in told)
+    assert 'calotype_store_capacity_bytes{store="file"} 1e+07' in metrics
+    free = re.search(r'calotype_store_free_bytes\{store="file"\} (\S+)', metrics)
+    assert free is not None
+    assert 5_990_000 < float(free[1]) <= 6_000_000, "the store's marker takes a few bytes"
+    shown = " ".join(run(server, "stores").split())
+    assert "room capacity 9.5MiB, free 5.7MiB, largest image 9.5MiB" in shown
+
+
+def test_a_store_that_knows_nothing_of_its_room_says_so(start_server: StartServer) -> None:
+    server = start_server({"calotype.metrics": "true", "calotype.stores": "file http"})
+    metrics = wait_for(lambda: server.get("/metrics").text, lambda told: "store_free_bytes{" in told)
+    assert 'bytes{store="http"}' not in metrics
+    assert "room not known" in " ".join(run(server, "stores").split())
 
 
 def test_metrics_are_off_by_default(server: Server) -> None:

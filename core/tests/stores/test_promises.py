@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.stores import Blob, Extent, LocalFiles, Opened, SourceBroken, Stored, StoreError, StoreInfo
+from calotype.stores import (
+    Blob,
+    Extent,
+    LocalFiles,
+    Opened,
+    Size,
+    SourceBroken,
+    Stored,
+    StoreError,
+    StoreInfo,
+    StoreOptions,
+)
 from calotype.stores.abilities import DirectUrl
 from calotype.stores.checked import CheckedStore
 from calotype.testing import MemoryStore, Trickle
@@ -166,6 +177,21 @@ def test_a_driver_that_reads_the_source_in_two_threads_at_once_is_stopped():
     store = checked(add=twice)
     with pytest.raises(StoreError, match="its driver failed with RuntimeError"):
         store.add("k", Slow(DATA))
+
+
+class Limited(StoreOptions):
+    """Options with a size."""
+
+    quota: Size
+
+
+def test_the_value_of_an_option_is_a_size():
+    """Its class is derived from int."""
+    limit = Limited(quota="10MB").quota
+    assert type(limit) is not int
+
+    assert checked(info=lambda: StoreInfo(capacity=limit)).info() == StoreInfo(capacity=10_000_000)
+    assert checked(size=lambda location: limit).size("blob:k") == 10_000_000
 
 
 @given(st.lists(st.builds(Extent, st.integers(0, 12), st.integers(-1, 12), st.booleans()), max_size=4))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calotype.stores import BadLocation, BlobChanged, StoreFull, Unavailable
+from calotype.stores import BadLocation, BlobChanged, TooLarge, Unavailable
 from calotype.stores.toolkit import (
     READ_AFTER_BREAK,
     Part,
@@ -205,5 +205,5 @@ def test_a_part_that_fails_ends_the_upload_and_all_threads():
 
 def test_a_source_with_more_parts_than_sizes_names_the_option():
     parts = PartReader("far", Trickle(DATA), iter([10, 10]), PartLimits(1, 100, option="segment_size"))
-    with pytest.raises(StoreFull, match=r"more than 2 parts \(set segment_size\)"):
+    with pytest.raises(TooLarge, match=r"more than 2 parts \(set segment_size\)"):
         parts.send(parts.next(), lambda number, part: None)

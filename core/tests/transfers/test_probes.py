@@ -6,9 +6,10 @@ import time
 import pytest
 
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
-from calotype.stores import StoreError, StoreFull, Unavailable
+from calotype.stores import StoreError, StoreFull, StoreInfo, Unavailable
 from calotype.stores.errors import Busy
-from calotype.transfers.probes import Probe, Probes, ProbeState
+from calotype.transfers import probes
+from calotype.transfers.probes import Probe, Probes, ProbeState, StoreProbe
 from tests.support.workbench import make_settings
 
 SOON = 0.1
@@ -102,12 +103,58 @@ def test_a_command_in_a_reason_names_the_ini_file(caplog):
 
 
 def test_there_is_a_probe_for_the_database_and_for_each_store(bench):
-    probes = Probes(bench.database, bench.stores, make_settings(probe_interval=7, probe_timeout=3))
-    for one in probes:
+    made = Probes(bench.database, bench.stores, make_settings(probe_interval=7, probe_timeout=3))
+    for one in made:
         one.run()
 
-    assert {one.name: one.interval for one in probes} == {"database": 2, "store 'memory'": 7}
-    assert probes.database.state is probes.stores["memory"].state is ProbeState.OK
+    assert {one.name: one.interval for one in made} == {"database": 2, "store 'memory'": 7}
+    assert made.database.state is made.stores["memory"].state is ProbeState.OK
+
+
+def test_a_probe_measures_the_room_of_its_store_once_a_minute(bench, monkeypatch):
+    store, asked = bench.stores["memory"], []
+
+    def info():
+        asked.append(1)
+        return StoreInfo(100, 100 - len(asked), 50)
+
+    monkeypatch.setattr(store.driver, "info", info)
+    looked = StoreProbe(store, 60, 60)
+    assert looked.room == StoreInfo()
+    looked.run()
+    looked.run()
+    assert (looked.room, len(asked)) == (StoreInfo(100, 99, 50), 1)
+
+    monkeypatch.setattr(probes, "_ROOM_INTERVAL", 0)
+    looked.run()
+    assert looked.room == StoreInfo(100, 98, 50)
+
+
+def test_the_room_of_an_unavailable_store_is_not_known(bench, monkeypatch):
+    store = bench.stores["memory"]
+    monkeypatch.setattr(store.driver, "info", lambda: StoreInfo(100, 50, 10))
+    looked = StoreProbe(store, 60, 60)
+    looked.run()
+    with monkeypatch.context() as away:
+        away.setattr(store.driver, "check", raising(Unavailable("memory", "away")))
+        looked.run()
+        assert looked.room == StoreInfo()
+
+    looked.run()
+    assert looked.room == StoreInfo(100, 50, 10)
+
+
+@pytest.mark.parametrize("wrong", [raising(Unavailable("memory", "no")), raising(OSError()), lambda: "much"])
+def test_a_room_that_cannot_be_measured_does_not_change_the_state(bench, monkeypatch, caplog, wrong):
+    store = bench.stores["memory"]
+    monkeypatch.setattr(store.driver, "info", wrong)
+    monkeypatch.setattr(probes, "_ROOM_INTERVAL", 0)
+    looked = StoreProbe(store, 60, 60)
+    looked.run()
+    looked.run()
+
+    assert (looked.state, looked.room) == (ProbeState.OK, StoreInfo())
+    assert caplog.text.count("the room of store 'memory' cannot be measured") == 1
 
 
 def test_a_store_whose_download_slots_are_all_in_use_is_busy(caplog):

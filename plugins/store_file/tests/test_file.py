@@ -19,6 +19,8 @@ from calotype.stores import (
     Misconfigured,
     StoreError,
     StoreFull,
+    StoreInfo,
+    TooLarge,
     Unavailable,
 )
 from calotype.stores.blob_readers import is_plain_file
@@ -374,13 +376,14 @@ def small_disk(tmp_path, monkeypatch):
     yield path
 
 
-@pytest.mark.parametrize("size", [3 << 20, None])
+@pytest.mark.parametrize("size", [3 << 19, None])
 def test_an_upload_to_a_full_disk_gets_no_room_and_leaves_nothing(small_disk, size):
     (small_disk / MARKER).touch()
     store = file_store(small_disk)
+    store.add("first", Trickle(pattern(1 << 20)))
     with pytest.raises(StoreFull, match="disk is full"):
-        store.add(KEY, Trickle(pattern(3 << 20)), size)
-    assert everything_in(store) == []
+        store.add(KEY, Trickle(pattern(3 << 19)), size)
+    assert everything_in(store) == ["first"]
 
     assert store.add("a", Trickle(pattern(1000)), 1000).size == 1000
 
@@ -425,16 +428,20 @@ def test_a_freshly_mounted_file_system_is_accepted(small_disk):
     store.check()
 
 
-def test_a_file_larger_than_the_system_allows_gets_no_room(store):
+@pytest.mark.parametrize("size", [2 << 20, None])
+def test_a_file_larger_than_the_system_allows_is_too_large(store, size):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    source = Trickle(pattern(2 << 20))
     try:
-        with pytest.raises(StoreFull):
-            store.add(KEY, Trickle(pattern(2 << 20)), None)
+        assert store.info().largest == 1 << 20
+        with pytest.raises(TooLarge):
+            store.add(KEY, source, size)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     assert everything_in(store) == []
+    assert source.given == 0 or size is None
 
 
 def test_concurrent_uploads_do_not_exceed_the_quota(tmp_path):
@@ -464,13 +471,54 @@ def test_an_endless_source_stops_at_the_quota(tmp_path):
 
 
 @pytest.mark.parametrize("option", [{"quota": "999"}, {"min_free": "1PiB"}])
-def test_an_image_that_cannot_fit_is_refused_before_its_first_byte(tmp_path, option):
+def test_an_image_that_can_never_fit_is_refused_before_its_first_byte(tmp_path, option):
     store, source = file_store(tmp_path / "images", **option), Trickle(pattern(1000))
     store.create()
-    with pytest.raises(StoreFull):
+    with pytest.raises(TooLarge, match=r"it can hold images of at most (999|0) bytes"):
         store.add(KEY, source, 1000)
 
     assert source.given == 0
+    assert everything_in(store) == []
+
+
+def test_an_image_that_fits_only_once_another_is_deleted_is_refused_before_its_first_byte(tmp_path):
+    store, source = file_store(tmp_path / "images", quota="1500"), Trickle(pattern(1000))
+    store.create()
+    location = store.add("first", Trickle(pattern(1000)), 1000).location
+    with pytest.raises(StoreFull, match="its quota is used up"):
+        store.add(KEY, source, 1000)
+    assert source.given == 0
+
+    store.delete(location)
+    assert store.add(KEY, source, 1000).size == 1000
+
+
+def test_the_room_of_a_store_is_that_of_its_quota_and_of_its_disk(tmp_path):
+    limited = file_store(tmp_path / "images", quota="1MB", min_free="0")
+    limited.create()
+    limited.add(KEY, Trickle(pattern(1000)), 1000)
+    assert limited.info() == StoreInfo(1_000_000, 999_000, 1_000_000)
+
+    disk = os.statvfs(tmp_path)
+    whole = file_store(tmp_path / "images", min_free="0").info()
+    assert whole.free <= whole.capacity == whole.largest <= disk.f_blocks * disk.f_frsize
+    kept = file_store(tmp_path / "images", min_free="1GB").info()
+    assert whole.capacity - kept.capacity == 1_000_000_000 or kept.capacity == 0
+    assert file_store(tmp_path / "images", min_free="1PiB").info() == StoreInfo(0, 0, 0)
+
+
+def test_the_room_of_a_small_disk_is_its_size_without_the_bytes_to_keep_free(small_disk):
+    if not small_disk.is_mount():
+        pytest.skip("needs the right to mount a file system")
+    (small_disk / MARKER).touch()
+    store = file_store(small_disk, min_free="1MiB")
+    assert store.info() == StoreInfo(1 << 20, 1 << 20, 1 << 20)
+
+    store.add(KEY, Trickle(pattern(4096)))
+    assert store.info().free <= (1 << 20) - 4096
+    assert store.info().largest == 1 << 20
+    with pytest.raises(TooLarge):
+        store.add("a", Trickle(b""), (1 << 20) + 1)
 
 
 # Errors.

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, TooLarge, Unavailable
 from calotype.testing import Fault, FaultProxy, Trickle, pattern
 from calotype_store_s3 import S3Store
+from calotype_store_s3.errors import explain
 
 CANARY = "canary-6bb1f0c7"
 Make = Callable[..., S3Store]
@@ -157,7 +159,7 @@ def test_a_request_is_repeated_after_a_503(make: Make, proxy: FaultProxy) -> Non
         (400, StoreError, "refuses the request"),
         (403, Misconfigured, "refuses our credentials"),
         (411, Unavailable, "set checksums"),
-        (413, StoreFull, "it is full"),
+        (413, TooLarge, "larger than it allows"),
         (500, Unavailable, "failed with 500"),
         (507, StoreFull, "it is full"),
     ],
@@ -170,6 +172,18 @@ def test_each_status_of_the_s3_server_raises_its_own_error(
 
     assert type(error) is kind
     assert words in error.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("EntityTooLarge", TooLarge), ("QuotaExceeded", StoreFull), ("XMinioStorageFull", StoreFull)],
+)
+def test_an_image_that_never_fits_differs_from_one_that_does_not_fit_now(
+    code: str, kind: type[StoreError]
+) -> None:
+    answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+
+    assert type(explain("s3", ClientError(answer, "PutObject"))) is kind
 
 
 def test_a_server_that_does_not_answer_is_unavailable(make: Make, proxy: FaultProxy) -> None:

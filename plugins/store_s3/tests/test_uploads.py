@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from botocore.client import BaseClient
 
-from calotype.stores import Duplicate, SourceBroken, StoreError, StoreFull, Unavailable
+from calotype.stores import Duplicate, SourceBroken, StoreError, StoreFull, StoreInfo, TooLarge, Unavailable
 from calotype.testing import Exploding, Fault, FaultProxy, Flow, Trickle, pattern, read_all
 from calotype_store_s3 import S3Store
 
@@ -100,7 +100,7 @@ def test_a_part_that_is_refused_ends_the_upload(make: Make, store: S3Store, prox
     with pytest.raises(StoreFull) as caught:
         make(endpoint_url=proxy.url).add("k.1", source)
 
-    assert str(caught.value) == "store 's3': it is full, or accepts no image of this size"
+    assert str(caught.value) == "store 's3': it is full"
     assert left(store) == []
     assert source.read(1) != b""
 
@@ -201,10 +201,23 @@ def test_a_long_upload_of_unknown_length_uses_no_more_memory_than_configured(mak
 
 def test_more_than_ten_thousand_parts_are_refused(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calotype_store_s3.parts.PARTS", 2)
-    with pytest.raises(StoreFull, match="more than 2 parts"):
+    with pytest.raises(TooLarge, match="more than 2 parts"):
         store.add("k.1", Flow(2 * PART + 1))
 
     assert left(store) == []
+
+
+def test_an_image_larger_than_five_tebibytes_is_refused_before_its_first_byte(
+    make: Make, proxy: FaultProxy
+) -> None:
+    source, most = Trickle(b"x"), 5 << 40
+    assert make().info() == StoreInfo(largest=most)
+    store = make(endpoint_url=proxy.url)
+    with pytest.raises(TooLarge, match=f"{most + 1} bytes"):
+        store.add("k.1", source, most + 1)
+
+    assert source.given == 0
+    assert proxy.requests == []
 
 
 @pytest.mark.parametrize("options", [{"storage_class": "NONSENSE"}, {"sse": "aws:kms", "kms_key_id": "no"}])

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from calotype.stores import BlobChanged, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobChanged, StoreError, StoreFull, TooLarge, Unavailable
 from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
 from calotype_store_swift import SwiftStore
 from plugins.store_swift.tests.objects import LARGE, SEGMENT, MakeStore, assert_empty, new_key, put
@@ -98,7 +98,7 @@ def test_bytes_damaged_on_the_way_are_not_stored(proxied: SwiftStore, proxy: Fau
     assert_empty(proxied)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(413, StoreFull), (507, StoreFull), (403, Unavailable)])
+@pytest.mark.parametrize(("status", "kind"), [(413, TooLarge), (507, StoreFull), (403, Unavailable)])
 def test_each_refusal_of_the_swift_server_raises_its_own_error(
     make_store: MakeStore, proxy: FaultProxy, status: int, kind: type[StoreError]
 ) -> None:

@@ -7,9 +7,10 @@ import uuid
 
 import pytest
 
-from calotype.stores import BlobChanged, BlobNotFound, Duplicate, SourceBroken, StoreFull, Unavailable
+from calotype.stores import BlobChanged, BlobNotFound, Duplicate, SourceBroken, TooLarge, Unavailable
 from calotype.testing import Exploding, Paused, Trickle, pattern, read_all
 from calotype_store_swift import SwiftStore
+from calotype_store_swift.room import Limits
 from plugins.store_swift.tests.objects import (
     LARGE,
     SEGMENT,
@@ -79,8 +80,8 @@ def test_an_upload_too_long_for_its_manifest_is_refused_and_leaves_nothing(
     make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = make_store(segment_size=100)
-    monkeypatch.setattr(store, "_manifest_max", 2)
-    with pytest.raises(StoreFull):
+    monkeypatch.setattr(store, "_known_limits", Limits(segments_max=2))
+    with pytest.raises(TooLarge):
         put(store, pattern(5000))
 
     assert_empty(store)

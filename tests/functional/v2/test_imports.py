@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.v2 import Person, fresh, op
+from tests.support.waiting import wait_for
 from tests.support.web import Web
 
 BYTES = b"bytes to import" * 100
@@ -91,6 +92,19 @@ def test_104_only_administrators_see_the_drivers_of_stores(u1: Person, adm: Pers
         ("web", "http"),
     ]
     assert u1.server.data_dir.name not in str(detail)
+
+
+def test_administrators_see_the_room_of_each_store(start_people) -> None:
+    people = start_people(**{"store.fast.quota": "10MB"})
+    people.u1.active(b"x" * 1000)
+
+    def rooms() -> dict[str, dict[str, int]]:
+        return {one["id"]: one["properties"] for one in people.adm.get("/info/stores/detail").json["stores"]}
+
+    found = wait_for(rooms, lambda found: found["fast"] and found["cold"])
+    assert (found["fast"]["capacity"], found["fast"]["largest"]) == (10_000_000, 10_000_000)
+    assert 0 < found["fast"]["free"] <= 10_000_000
+    assert found["web"] == {}
 
 
 # -- staging

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import click
+from pydantic import ByteSize
 from rich.console import Console
 from rich.markup import escape
 
@@ -210,6 +211,8 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         }
         error = _check(store)
         rows["state"] = [with_arguments(error or "reachable", settings.arguments)]
+        if not error:
+            rows["room"] = [_room(store)]
         steps = list(probe(store)) if probing and not error else []
         for step in steps:
             rows[step.name] = [step.error or "ok"]
@@ -237,6 +240,17 @@ def _check(store: CheckedStore) -> str | None:
     except StoreError as error:
         return for_operators(error)
     return None
+
+
+def _room(store: CheckedStore) -> str:
+    """Return how much the store can hold, as far as it knows."""
+    try:
+        room = store.info()
+    except StoreError as error:
+        return for_operators(error)
+    named = {"capacity": room.capacity, "free": room.free, "largest image": room.largest}
+    known = {name: ByteSize(size).human_readable() for name, size in named.items() if size is not None}
+    return ", ".join(f"{name} {size}" for name, size in known.items()) or "not known"
 
 
 def _listed(options: Mapping[str, str]) -> list[str]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles
 from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
-from calotype.stores.contract import KEY, LOCATION_MAX, MARKER_KEY, WritableStore
+from calotype.stores.contract import LOCATION_MAX, MARKER_KEY, WritableStore
+from calotype.stores.copying import Copier
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
@@ -26,7 +26,6 @@ from calotype.stores.errors import (
     StoreError,
     named_errors,
 )
-from calotype.stores.guard import Guard
 from calotype.stores.hashing import Digests
 from calotype.stores.measured import (
     NO_DEMANDS,
@@ -50,10 +49,8 @@ from calotype.stores.promises import (
 )
 from calotype.stores.values import Blob, Extent, Opened, Reader, Stored, StoreInfo
 
-log = logging.getLogger(__name__)
 
-
-class CheckedStore(Guard):
+class CheckedStore(Copier):
     """A configured store as the core uses it: the verbs of the driver, checked."""
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
@@ -66,8 +63,7 @@ class CheckedStore(Guard):
                 database that counts the bytes, or the store that they are copied from, may be unavailable.
         """
         driver = self._need(WritableStore)
-        if not KEY.fullmatch(key):
-            raise BadLocation(self.name, "a key consists of lower-case letters, digits, - and .")
+        self._require_key(key)
         with Digests(self.algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
             stored = self._stored(partial(driver.add, key, measured, demands.length), measured)
@@ -90,17 +86,6 @@ class CheckedStore(Guard):
                     ) from error
                 raise
         raise measured.failure
-
-    def _withdraw(self, driver: WritableStore, location: str) -> None:
-        try:
-            self.bulkhead.call(partial(driver.delete, location))
-        except Exception:
-            log.exception("store '%s': could not remove a refused upload", self.name)
-
-    def _remove_late(self, stored: Stored) -> None:
-        """Remove an upload that a hanging driver finished after its request was abandoned."""
-        log.warning("store '%s': an upload that hung has ended after all; its bytes are removed", self.name)
-        self._need(WritableStore).delete(stored.location)
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None

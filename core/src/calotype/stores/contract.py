@@ -192,7 +192,7 @@ class WritableStore(Store[OptionsT]):
         core then reads the bytes from `source` and calls `add`. The default returns None.
 
         Raises:
-            BlobNotFound, BlobChanged: see `get` of the source.
+            BlobNotFound, BlobChanged: see `get` of the source; the error has the source's name.
             Duplicate, StoreFull, TooLarge, Unavailable: see `add`.
         """
         return None

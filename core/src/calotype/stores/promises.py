@@ -47,7 +47,8 @@ def require(store: str, value: object, kind: type[Value], method: str) -> Value:
 
 def require_size(store: str, size: object, method: str = "size") -> int | None:
     """Return a size in bytes, or None if it is unknown. Raise StoreError for any other value."""
-    if size is None or (type(size) is int and size >= 0):
+    # A driver may return the value of an option of the type Size, whose class is derived from int.
+    if size is None or (isinstance(size, int) and not isinstance(size, bool) and size >= 0):
         return size
     raise StoreError(store, f"its driver's {method} returned a size that is no number of bytes")
 

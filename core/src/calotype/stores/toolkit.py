@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from calotype.stores.contract import KEY
-from calotype.stores.errors import BadLocation, StoreError, StoreFull, Unavailable
+from calotype.stores.errors import BadLocation, StoreError, TooLarge, Unavailable
 from calotype.stores.values import Reader
 
 log = logging.getLogger(__name__)
@@ -197,11 +197,11 @@ class PartReader:
             room: Called with the number of bytes that the part will take in memory, before it is read.
 
         Raises:
-            StoreFull: the source has bytes left, but all sizes are used up.
+            TooLarge: the source has bytes left, but all sizes are used up.
         """
         size = next(self._sizes, None)
         if size is None:
-            raise StoreFull(
+            raise TooLarge(
                 self._store, f"the image has more than {self._cut} parts (set {self._limits.option})"
             )
         self._cut += 1

@@ -17,13 +17,17 @@ from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError, DatabaseFull
 from calotype.stores.catalog import Catalog
+from calotype.stores.checked import CheckedStore
 from calotype.stores.errors import Busy, StoreError, StoreFull
+from calotype.stores.values import StoreInfo
 
 log = logging.getLogger(__name__)
 
 #: The longest time between two checks of the database, in seconds. It is short, because a load balancer must
 #: soon stop using a machine that has lost its database.
 _DATABASE_INTERVAL = 2
+#: Seconds between two measurements of a store's room, which may cost a driver more than a check.
+_ROOM_INTERVAL = 60
 
 
 class ProbeState(enum.StrEnum):
@@ -90,16 +94,42 @@ class Probe:
         return ProbeState.UNKNOWN if is_new else ProbeState.UNAVAILABLE
 
 
+class StoreProbe(Probe):
+    """The probe of one store, which also measures its room once a minute."""
+
+    def __init__(self, store: CheckedStore, interval: float, timeout: float):
+        super().__init__(f"store '{store.name}'", store.check_here, interval, timeout)
+        #: The store's room at the last measurement; nothing is known of a store that is unavailable.
+        self.room = StoreInfo()
+        self._store = store
+        self._measured: float | None = None
+        self._warned = False
+
+    def run(self) -> bool:
+        """Check once, and measure the room if that is due; see `Probe.run`."""
+        again = super().run()
+        now = time.monotonic()
+        if self.state is ProbeState.UNAVAILABLE:
+            self.room, self._measured = StoreInfo(), None
+        elif self._measured is None or now >= self._measured + _ROOM_INTERVAL:
+            self._measured = now
+            try:
+                self.room, self._warned = self._store.info(), False
+            except StoreError as error:
+                self.room = StoreInfo()
+                if not self._warned:
+                    log.warning("the room of %s cannot be measured: %s", self.name, error)
+                self._warned = True
+        return again
+
+
 class Probes:
     """The probes of a service: of its database, and of each store by its name."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
         interval, timeout = settings.probe_interval, settings.probe_timeout
         self.database = Probe("database", database.check, min(interval, _DATABASE_INTERVAL), timeout)
-        self.stores = {
-            store.name: Probe(f"store '{store.name}'", store.check_here, interval, timeout)
-            for store in stores
-        }
+        self.stores = {store.name: StoreProbe(store, interval, timeout) for store in stores}
         for probe in self:
             probe.arguments = settings.arguments
 

@@ -38,10 +38,12 @@ class Transfers(Uploads):
         self.copies = copies
 
     def copy(self, image: Image, target: CheckedStore, *, instead_of: Location | None = None) -> Image:
-        """Copy an active image's bytes into one more store, check their SHA-256, and return the image.
+        """Copy an active image's bytes into one more store, and return the image.
 
-        The bytes come from the first good copy whose store answers. `instead_of` is a bad copy in the
-        target that the new one replaces: it is removed once the new copy is complete, and the new copy does
+        If the target's driver can copy the bytes inside of the backend, only their number is checked;
+        otherwise they pass through this process, which checks their SHA-256. The bytes come from the first
+        good copy whose store answers. `instead_of` is a bad copy in the target that the new one replaces:
+        it is removed once the new copy, which is always read and hashed, is complete, and the new copy does
         not count against the project's limit meanwhile.
 
         Raises:
@@ -84,15 +86,26 @@ class Transfers(Uploads):
         limits = Limits() if instead_of is not None else None
         attempt = self._begin_copy(image, target, limits)
         with self._attempting(attempt, f"Image {image.id} was deleted while it was copied."):
-            source = self._stores[location.store].get(location.location or "", size=image.size)
-            with contextlib.closing(source):
-                demands = Expectations(length=image.size, size=image.size, digests=digests)
-                try:
-                    received = target.add(attempt.key, source, demands)
-                except SourceError as error:  # the source is one of our stores, not a client
-                    raise BlobChanged(location.store, "its bytes are not those of the image") from error
+            demands = Expectations(length=image.size, size=image.size, digests=digests)
+            received = None
+            if instead_of is None:
+                # The copy that replaces a bad one is read and hashed: the source may be bad as well.
+                source = self._stores[location.store]
+                received = target.copy_from(attempt.key, source, location.location or "", demands)
+            received = received or self._stream(location, attempt.key, target, demands)
             self._keep_copy(attempt, received, instead_of)
         return self._database.find(image.id) or image
+
+    def _stream(
+        self, location: Location, key: str, target: CheckedStore, demands: Expectations
+    ) -> UploadResult:
+        """Read a copy, and write its bytes into another store."""
+        source = self._stores[location.store].get(location.location or "", size=demands.length)
+        with contextlib.closing(source):
+            try:
+                return target.add(key, source, demands)
+            except SourceError as error:  # the source is one of our stores, not a client
+                raise BlobChanged(location.store, "its bytes are not those of the image") from error
 
     @retry_on_conflict
     def _begin_copy(self, image: Image, target: CheckedStore, limits: Limits | None) -> UploadAttempt:

@@ -27,27 +27,27 @@ from calotype.stores import (
     BlobChanged,
     BlobNotFound,
     Duplicate,
+    Extent,
     Listing,
     LocalFiles,
     Misconfigured,
     Reader,
     Size,
     Stored,
-    StoreFull,
+    StoreInfo,
     StoreOptions,
     WritableStore,
     give_to_owner_of,
     make_directory,
 )
 from calotype.stores.toolkit import key_of
-from calotype_store_file import faults, layout, marker
+from calotype_store_file import faults, holes, layout, marker
 from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
+from calotype_store_file.room import Room
 
 __all__ = ["FileOptions", "FileStore"]
 
 BLOCK = 1 << 19
-#: Bytes to keep free on the file system by default; 1 % of the file system if that is less.
-MIN_FREE = 256 << 20
 
 
 class FileOptions(StoreOptions):
@@ -87,6 +87,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
     def __init__(self, name: str, options: FileOptions):
         super().__init__(name, options)
         self._synced: set[tuple[int, int]] = set()
+        self._room = Room(name, options.quota, options.min_free)
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         with self._at(location) as (shard, key):
@@ -96,12 +97,14 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         return reader
 
     def size(self, location: str) -> int | None:
-        with self._at(location) as (shard, key):
-            descriptor = self._open_blob(shard, key)
-            try:
-                return os.fstat(descriptor).st_size
-            finally:
-                os.close(descriptor)
+        with self._opened(location) as descriptor:
+            return os.fstat(descriptor).st_size
+
+    def extents(self, location: str, size: int) -> Iterator[Extent]:
+        with self._opened(location) as descriptor:
+            if os.fstat(descriptor).st_size != size:
+                raise BlobChanged(self.name, "the image has another size")
+            yield from holes.extents(descriptor, size)
 
     def file_path(self, location: str) -> str:
         key = self._key(location)
@@ -112,12 +115,13 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         with contextlib.ExitStack() as stack:
             with self._translated():
                 root = stack.enter_context(self._root(adopt=True))
+                self._room.admit(root, size or 0)
                 shard = stack.enter_context(layout.open_shard(root, key, make=int(self.options.dir_mode, 8)))
                 if layout.exists(shard, key):
                     raise Duplicate(self.name, "the key is taken")
                 incoming = stack.enter_context(Incoming(root, key, int(self.options.file_mode, 8)))
-                left = self._quota_left(root)
-                self._need_room(root, left, size or 0)
+                left = self._room.quota_left(root)
+                self._room.require(root, left, size or 0)
             written = self._copy(source, incoming, root, left)
             with self._translated():
                 self._publish(root, shard, key, incoming, written)
@@ -163,9 +167,13 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
             with self._root(adopt=True, begin=True):
                 pass
 
+    def info(self) -> StoreInfo:
+        with self._translated(), self._root() as root:
+            return self._room.info(root)
+
     def check(self) -> None:
         with self._translated(), self._explained(), self._root() as root:
-            self._need_room(root, None, 1)
+            self._room.require(root, None, 1)
 
     # Paths.
 
@@ -249,6 +257,16 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         finally:
             os.close(parent)
 
+    @contextlib.contextmanager
+    def _opened(self, location: str) -> Iterator[int]:
+        """Open an image's file for the duration of the block."""
+        with self._at(location) as (shard, key):
+            descriptor = self._open_blob(shard, key)
+            try:
+                yield descriptor
+            finally:
+                os.close(descriptor)
+
     def _open_blob(self, shard: int, key: str) -> int:
         """Open an image's file with O_NONBLOCK, because it could be a FIFO."""
         try:
@@ -272,7 +290,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         while block := source.read(BLOCK):
             written += len(block)
             with self._translated():
-                self._need_room(root, left, written, len(block))
+                self._room.require(root, left, written, len(block))
                 incoming.write(block, sparse=self.options.sparse)
         with self._translated():
             incoming.finish(written)
@@ -283,7 +301,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
     def _publish(self, root: int, shard: int, key: str, incoming: Incoming, written: int) -> None:
         """Give the file its name. With a quota, uploads take turns, and the check before the link decides."""
         with marker.locked(root) if self.options.quota is not None else contextlib.nullcontext():
-            self._need_room(root, self._quota_left(root), written, 0)
+            self._room.require(root, self._room.quota_left(root), written, 0)
             try:
                 incoming.link(shard, key)
             except FileExistsError:
@@ -301,23 +319,6 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         if (entry := (status.st_dev, status.st_ino)) not in self._synced:
             self._sync(root)
             self._synced.add(entry)
-
-    def _quota_left(self, root: int) -> int | None:
-        quota = self.options.quota
-        return None if quota is None else quota - sum(blob.size for blob in layout.blobs(root))
-
-    def _need_room(self, root: int, left: int | None, size: int, coming: int | None = None) -> None:
-        """Raise StoreFull unless `size` bytes fit, of which `coming` (None: all) are not written yet."""
-        if left is not None and size > left:
-            raise StoreFull(self.name, "it is full: its quota is used up")
-        disk, coming = os.fstatvfs(root), size if coming is None else coming
-        if disk.f_bavail * disk.f_frsize - coming < self._min_free(disk):
-            raise StoreFull(self.name, "its disk is full: the remaining space stays free (option min_free)")
-
-    def _min_free(self, disk: os.statvfs_result) -> int:
-        if self.options.min_free is not None:
-            return self.options.min_free
-        return min(MIN_FREE, disk.f_blocks * disk.f_frsize // 100)
 
     def _sync(self, directory: int) -> None:
         if self.options.fsync:

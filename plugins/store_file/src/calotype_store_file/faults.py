@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from calotype.stores import Misconfigured, StoreError, StoreFull, Unavailable, missing_right
+from calotype.stores import Misconfigured, StoreError, StoreFull, TooLarge, Unavailable, missing_right
 
 #: Errors that remain until an operator changes a path, an owner or a mode.
 OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -28,7 +28,7 @@ def store_error(store: str, error: OSError) -> StoreError:
     if code in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(store, "its disk is full")
     if code == errno.EFBIG:
-        return StoreFull(store, "its file system does not allow files of this size")
+        return TooLarge(store, "its file system does not allow files of this size")
     kind = Misconfigured if code in OPERATORS else Unavailable
     return kind(store, f"its directory cannot be used ({os.strerror(code)}){_CURES.get(code, '')}")
 

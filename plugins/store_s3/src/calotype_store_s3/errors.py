@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore import exceptions as aws
 
-from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobNotFound, Misconfigured, StoreError, StoreFull, TooLarge, Unavailable
 from calotype.stores.toolkit import retry_after
 
 NO_BUCKET = "its bucket does not exist (set bucket, or create = true)"
@@ -54,8 +54,8 @@ FULL = {
     "QuotaExceeded": "it is over its quota",
     "XMinioStorageFull": "it is full",
     "InsufficientStorage": "it is full",
-    "EntityTooLarge": "the image is larger than it allows",
 }
+LARGE = "the image, or one of its parts, is larger than it allows"
 SLOW = {"SlowDown", "ServiceUnavailable", "TooManyRequests", "RequestLimitExceeded", "Throttling"}
 MISSING = {"NoSuchKey", "NoSuchVersion"}
 
@@ -120,8 +120,10 @@ def _refusal(store: str, error: aws.ClientError) -> StoreError:
         return Unavailable(
             store, "it asks us to slow down", retry_after(metadata.get("HTTPHeaders", {}).get("retry-after"))
         )
-    if code in FULL or status in (413, 507):
-        return StoreFull(store, FULL.get(code, "it is full, or accepts no image of this size"))
+    if code in FULL or status == 507:
+        return StoreFull(store, FULL.get(code, "it is full"))
+    if code == "EntityTooLarge" or status == 413:
+        return TooLarge(store, LARGE)
     if code in MISCONFIGURED:
         return Misconfigured(store, MISCONFIGURED[code])
     if code in UNAVAILABLE:

@@ -9,11 +9,18 @@ from calotype_store_s3.options import PART_MAX
 
 #: Maximum number of parts in an S3 upload.
 PARTS = 10_000
+#: The largest object of S3, in bytes: 5 TiB.
+OBJECT_MAX = 5 << 40
 #: Default size of a part, in bytes. Each part costs a request, and three parts fit into the default memory.
 START = 12 << 20
 #: If the length is unknown, the size doubles after every STEP parts, up to LARGE bytes. So 5 TiB fit, even
 #: if the first parts have 5 MiB.
 STEP, LARGE = 700, 1 << 30
+
+
+def largest() -> int:
+    """Return the size of the largest object in bytes. The size of parts grows if the length needs it."""
+    return min(OBJECT_MAX, PART_MAX * PARTS)
 
 
 def part_sizes(size: int | None, first: int | None) -> Iterator[int]:

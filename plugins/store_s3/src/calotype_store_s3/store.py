@@ -5,23 +5,30 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
+from typing import Any
 
 from calotype.stores import (
     Blob,
+    BlobChanged,
     BlobNotFound,
     DirectUrl,
     Listing,
     Misconfigured,
     Reader,
+    Store,
     Stored,
     StoreError,
+    StoreInfo,
+    TooLarge,
     WritableStore,
 )
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
 from calotype_store_s3.bucket import Bucket
+from calotype_store_s3.copying import Copy, Original, is_same_account
 from calotype_store_s3.errors import NO_BUCKET, code_of
 from calotype_store_s3.options import S3Options
+from calotype_store_s3.parts import largest
 from calotype_store_s3.reader import ObjectReader
 from calotype_store_s3.upload import Upload, abort_all
 
@@ -56,19 +63,26 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
 
     def size(self, location: str) -> int:
         """Return the object's size in bytes."""
-        name = self._object(location)
-        try:
-            return self._bucket.call("head_object", Key=name)["ContentLength"]
-        except BlobNotFound:
-            # The answer to a HEAD does not distinguish a missing object from a missing bucket, which is
-            # a mistake of the operator and not the loss of an image.
-            self._need_bucket()
-            raise
+        return self._head(location)["ContentLength"]
 
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         """Store a source, in one request or in parts."""
         location = self.locate(key)
+        self._admit(size or 0)
         return Stored(location, Upload(self._bucket, self._object(location)).run(source, size))
+
+    def copy_from(self, key: str, source: Store[Any], location: str, size: int) -> Stored | None:
+        """Let the server copy the object, if both stores use the same account of the same server."""
+        if not isinstance(source, S3Store) or not is_same_account(self.options, source.options):
+            return None
+        self._admit(size)
+        head = source._head(location)
+        if head["ContentLength"] != size:
+            raise BlobChanged(source.name, f"it holds {head['ContentLength']} bytes of an image of {size}")
+        original = Original(source.name, source.options.bucket, source._object(location), head["ETag"], size)
+        target = self.locate(key)
+        copied = Copy(self._bucket, self._object(target)).run_copy(original)
+        return Stored(target, size) if copied else None
 
     def delete(self, location: str) -> None:
         """Remove an object. A HEAD comes first, because a DELETE does not report whether there was one."""
@@ -118,6 +132,11 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
             if code_of(error) != "BucketAlreadyOwnedByYou":
                 raise
 
+    def info(self) -> StoreInfo:
+        """Return the size of the largest object. S3 has no request for the room that is left."""
+        self._need_bucket()
+        return StoreInfo(largest=largest())
+
     def check(self) -> None:
         """List one object. Unlike a HEAD, a listing that fails returns a reason."""
         self._bucket.call("list_objects_v2", Prefix=self.options.prefix, MaxKeys=1)
@@ -125,6 +144,22 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()
+
+    def _admit(self, size: int) -> None:
+        if size > largest():
+            raise TooLarge(
+                self.name, f"the image has {size} bytes, and an object of S3 at most {largest()} bytes"
+            )
+
+    def _head(self, location: str) -> dict:
+        name = self._object(location)
+        try:
+            return self._bucket.call("head_object", Key=name)
+        except BlobNotFound:
+            # The answer to a HEAD does not distinguish a missing object from a missing bucket, which is
+            # a mistake of the operator and not the loss of an image.
+            self._need_bucket()
+            raise
 
     def _object(self, location: str) -> str:
         return self.options.prefix + key_of(self.name, location, SCHEME)

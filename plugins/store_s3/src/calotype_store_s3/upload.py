@@ -71,11 +71,13 @@ class Upload:
             return part.size
         self._begin()
         sent = parts.send(part, self._put)
-        receipts = [one.receipt for one in sent]
+        self._complete([one.receipt for one in sent])
+        return sum(one.size for one in sent)
+
+    def _complete(self, receipts: list[dict]) -> None:
         self._write(
             "complete_multipart_upload", UploadId=self._upload_id, MultipartUpload={"Parts": receipts}
         )
-        return sum(one.size for one in sent)
 
     def _begin(self) -> None:
         try:
@@ -96,7 +98,7 @@ class Upload:
         answer = self._bucket.call(
             "upload_part", Key=self._name, UploadId=self._upload_id, PartNumber=number, Body=part.data
         )
-        return _Sent(part.size, _receipt(number, answer))
+        return _Sent(part.size, receipt(number, answer))
 
     def _write(self, operation: str, **arguments: Any) -> None:
         """Do the operation that creates the object, if the key is free."""
@@ -192,7 +194,7 @@ def abort_all(bucket: Bucket, name: str, spare: str | None = None) -> None:
         abort(bucket, name, upload_id)
 
 
-def _receipt(number: int, answer: dict) -> dict:
+def receipt(number: int, answer: dict) -> dict:
     """Return a part's entry in the request that completes the upload, with the server's checksums."""
     checksums = {
         name: value

@@ -19,6 +19,7 @@ from calotype.stores.toolkit import READ
 from calotype_store_swift.failures import FAILURES, explained
 from calotype_store_swift.identity import Identity
 from calotype_store_swift.options import SwiftOptions, text_of
+from calotype_store_swift.room import Limits, Quota
 
 Item = TypeVar("Item")
 
@@ -80,16 +81,34 @@ class Account:
         with ThreadPoolExecutor(self.options.segment_concurrency) as threads:
             list(threads.map(work, items))
 
-    def slo_limits(self) -> dict[str, int]:
-        """Return the limits of static large objects from /info; an empty dict if Swift refuses that."""
+    def limits(self) -> Limits:
+        """Return the limits of objects from /info, or the usual ones if Swift refuses that."""
         with explained(self.store):
             url = self.identity.get_endpoint()
         try:
-            return self.call("get_capabilities", url).get("slo", {})
+            return Limits.from_info(self.call("get_capabilities", url))
         except StoreError as error:
             if not self.status_of(error):
                 raise
-            return {}
+            return Limits()
+
+    def quota(self) -> Quota | None:
+        """Return the quota of the account; None if the store's user may not read it."""
+        try:
+            return Quota.of("account", self.call("head_account"))
+        except StoreError as error:
+            if self.status_of(error) != 403:
+                raise
+            return None
+
+    def quotas(self, containers: Iterable[str]) -> list[Quota]:
+        """Return the quotas of the containers."""
+        found: list[Quota] = []
+        self.for_each(
+            lambda name: found.append(Quota.of("container", self.call("head_container", name, writing=True))),
+            containers,
+        )
+        return found
 
     def temp_url(self, container: str, name: str, expires: int) -> str:
         """Return a URL for GET and HEAD of the object, valid for `expires` seconds."""

@@ -20,6 +20,7 @@ from calotype.stores import (
     Misconfigured,
     StoreError,
     StoreFull,
+    TooLarge,
     Unavailable,
 )
 from calotype.stores.toolkit import retry_after
@@ -47,7 +48,7 @@ def explained(store: str, *, writing: bool = False) -> Iterator[None]:
 
 def _explain(store: str, error: Exception, writing: bool) -> StoreError:
     if isinstance(error, ClientException) and error.http_status:
-        return _answer(store, error.http_status, error.http_response_headers or {}, writing)
+        return _answer(store, error, writing)
     if isinstance(error, (identity.SSLError, requests.exceptions.SSLError)):
         return Unavailable(store, UNTRUSTED)
     if isinstance(error, (identity.Unauthorized, identity.Forbidden)):
@@ -66,7 +67,8 @@ def _explain(store: str, error: Exception, writing: bool) -> StoreError:
     return Unavailable(store, "it cannot be reached (options auth_url, endpoint)")
 
 
-def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError:
+def _answer(store: str, error: ClientException, writing: bool) -> StoreError:
+    status, headers = error.http_status, error.http_response_headers or {}
     if status == 401:
         return Misconfigured(store, REFUSED)
     if status == 403:
@@ -77,10 +79,18 @@ def _answer(store: str, status: int, headers: dict, writing: bool) -> StoreError
         if writing:
             return Duplicate(store, "the key is taken")
         return BlobChanged(store, "the object, or one of its segments, was replaced")
-    if status in (413, 507):
+    if status == 507 or (status == 413 and _is_about_quota(error)):
         return StoreFull(store, "it is full: it has no room for these bytes, or its quota is used up")
+    if status == 413:
+        return TooLarge(store, "the image, or one of its segments, is larger than it allows")
     if status == 422:
         return Unavailable(store, "the bytes were damaged on their way to it", retry_after=1)
     if status in (408, 429, 498) or status >= 500:
         return Unavailable(store, f"it answered {status}", retry_after(headers.get("Retry-After")))
     return StoreError(store, f"it answered {status}")
+
+
+def _is_about_quota(error: ClientException) -> bool:
+    """Return whether a 413 is about a quota, and not about the size of one object: only the body says so."""
+    content = error.http_response_content or b""
+    return b"quota" in (content.encode() if isinstance(content, str) else content).lower()

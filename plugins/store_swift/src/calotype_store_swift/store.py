@@ -20,6 +20,8 @@ from calotype.stores import (
     Reader,
     Stored,
     StoreError,
+    StoreInfo,
+    TooLarge,
     Unavailable,
     WritableStore,
 )
@@ -28,12 +30,11 @@ from calotype.stores.toolkit import key_of
 from calotype_store_swift.account import Account
 from calotype_store_swift.options import MISSING, SwiftOptions
 from calotype_store_swift.reader import SwiftReader
+from calotype_store_swift.room import Limits, measure
 from calotype_store_swift.segments import SEGMENT, segment_sizes
 from calotype_store_swift.upload import Place, Upload
 
 PREFIX = "swift:"
-#: The maximum number of segments in a manifest, if Swift does not report it.
-MANIFEST_MAX = 1000
 
 
 class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
@@ -54,7 +55,7 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
         self._lock = threading.Lock()
         self._opened: Account | None = None
         self._adding: set[str] = set()
-        self._manifest_max: int | None = None
+        self._known_limits: Limits | None = None
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         """Open an object, which may be an SLO or a DLO; see `Store.get`."""
@@ -138,6 +139,11 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
         account = self._account
         account.for_each(lambda name: account.call("put_container", name), self._all())
 
+    def info(self) -> StoreInfo:
+        """Return the room that the quotas of the account and the containers leave, if there are any."""
+        account = self._account
+        return measure(account.quota(), account.quotas(self._all()), self._limits().largest)
+
     def check(self) -> None:
         """Send a HEAD for every container, and try the TempURL key; see `Store.check`."""
         account = self._account
@@ -191,16 +197,21 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
         first = self.options.segment_size or SEGMENT
         if size is None or size <= max(first, self.options.single_object_max):
             yield first
-            yield from itertools.islice(segment_sizes(first, None, self._most_segments()), 1, None)
-        else:
-            yield from segment_sizes(first, size, self._most_segments())
+            yield from itertools.islice(segment_sizes(first, None, self._limits().segments_max), 1, None)
+            return
+        limits = self._limits()
+        if size > limits.largest:
+            raise TooLarge(
+                self.name,
+                f"the image has {size} bytes, and it can hold images of at most {limits.largest} bytes",
+            )
+        yield from segment_sizes(first, size, limits.segments_max)
 
-    def _most_segments(self) -> int:
-        """Return the maximum number of segments in a manifest. Read /info only once."""
-        if self._manifest_max is None:
-            limits = self._account.slo_limits()
-            self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
-        return self._manifest_max
+    def _limits(self) -> Limits:
+        """Return the limits of objects. Read /info only once."""
+        if self._known_limits is None:
+            self._known_limits = self._account.limits()
+        return self._known_limits
 
     @contextlib.contextmanager
     def _needing_container(self, key: str) -> Iterator[None]:

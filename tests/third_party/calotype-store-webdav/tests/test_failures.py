@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from calotype_store_webdav import WebdavStore
 
-from calotype.stores import BlobNotFound, ConfigurationError, StoreError, StoreFull, Unavailable
+from calotype.stores import BlobNotFound, ConfigurationError, StoreError, StoreFull, TooLarge, Unavailable
 from calotype.stores.options import read_options
 from calotype.testing import Fault, FaultProxy, Trickle, assert_same, pattern, read_all
 from tests.servers.common import free_ports
@@ -102,7 +102,7 @@ def test_an_unknown_certificate_is_reported(
 @pytest.mark.parametrize(
     ("status", "kind", "told"),
     [
-        (413, StoreFull, "larger"),
+        (413, TooLarge, "larger"),
         (507, StoreFull, "room"),
         (403, Unavailable, "rights"),
         (500, Unavailable, "500"),

@@ -123,6 +123,19 @@ def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily
         "store",
         {store.name: store.bulkhead.hanging for store in stores},
     )
+    rooms = {store.name: probes.stores[store.name].room for store in stores}
+    yield _gauge(
+        "calotype_store_free_bytes",
+        "Bytes that the store had room for at the last measurement, if it knows.",
+        "store",
+        {name: room.free for name, room in rooms.items() if room.free is not None},
+    )
+    yield _gauge(
+        "calotype_store_capacity_bytes",
+        "Bytes of all images that the store has room for, if it knows.",
+        "store",
+        {name: room.capacity for name, room in rooms.items() if room.capacity is not None},
+    )
 
 
 def _database_gauges(database: Database) -> Iterator[GaugeMetricFamily]:

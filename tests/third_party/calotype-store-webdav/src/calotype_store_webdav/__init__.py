@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
+import re
 from urllib.parse import urlsplit
 
 import urllib3
 from pydantic import Field, FilePath, SecretStr
 from urllib3 import exceptions as broken
 
-from calotype.stores import Reader, Stored, StoreOptions, WritableStore
-from calotype.stores.errors import BlobChanged, BlobNotFound, Duplicate, StoreError, StoreFull, Unavailable
+from calotype.stores import Reader, Stored, StoreInfo, StoreOptions, WritableStore
+from calotype.stores.errors import (
+    BlobChanged,
+    BlobNotFound,
+    Duplicate,
+    StoreError,
+    StoreFull,
+    TooLarge,
+    Unavailable,
+)
 from calotype.stores.toolkit import ResumingReader, key_of
 
 SCHEME = "dav:"
@@ -29,7 +39,9 @@ REASONS = {
     405: "it does not take this method (switch WebDAV on at its url)",
     409: "its collection does not exist (set url, or create = true)",
 }
-FULL = {413: "the image is larger than it allows", 507: "there is no room left"}
+FULL = {507: "there is no room left"}
+#: The properties of RFC 4331. A server must be asked for them by name.
+QUOTA = b'<propfind xmlns="DAV:"><prop><quota-available-bytes/><quota-used-bytes/></prop></propfind>'
 #: Errors of urllib3, subclasses first.
 FAILURES = (
     (broken.SSLError, "TLS failed (set ca_bundle; check the name in url)"),
@@ -106,6 +118,14 @@ class WebdavStore(WritableStore[WebdavOptions]):
     def locate(self, key: str) -> str:
         return SCHEME + key
 
+    def info(self) -> StoreInfo:
+        """Return the room that the server reports for the collection; many servers report none."""
+        length = {"Content-Length": str(len(QUOTA)), "Content-Type": "application/xml", "Depth": "0"}
+        self.check()  # a server without PROPFIND does not say that the collection is missing
+        answer = self.ask("PROPFIND", "", 207, 400, 403, 405, 501, body=io.BytesIO(QUOTA), **length)
+        free, used = (_number(name, answer.data) for name in (b"quota-available-bytes", b"quota-used-bytes"))
+        return StoreInfo(None if free is None or used is None else free + used, free)
+
     def create(self) -> None:
         self.ask("MKCOL", "", 201, 405)
 
@@ -157,6 +177,8 @@ class WebdavStore(WritableStore[WebdavOptions]):
             raise BlobNotFound(self.name, "nothing is stored there")
         if answer.status in FULL:
             raise StoreFull(self.name, FULL[answer.status])
+        if answer.status == 413:
+            raise TooLarge(self.name, "the image is larger than it allows")
         raise Unavailable(self.name, REASONS.get(answer.status, f"it answered {answer.status}"))
 
 
@@ -192,6 +214,12 @@ class WebdavReader(ResumingReader):
 
     def failure(self, error: Exception | None) -> StoreError:
         return _failure(self.store, error) if isinstance(error, broken.HTTPError) else super().failure(error)
+
+
+def _number(name: bytes, document: bytes) -> int | None:
+    """Return the number in the first element with this name."""
+    found = re.search(rb"<([\w.-]+:)?%s(\s[^>]*)?>\s*([0-9]{1,18})\s*<" % name, document, re.ASCII)
+    return int(found[3]) if found else None
 
 
 def _failure(store: str, error: broken.HTTPError) -> Unavailable:

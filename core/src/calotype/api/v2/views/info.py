@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pyramid.response import Response
@@ -42,17 +43,23 @@ def stores(context: InfoStores, request: Request) -> Response:
 
 @bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores/detail: the stores, with ids, descriptions, drivers and weights."""
+    """GET /v2/info/stores/detail: the stores, with ids, descriptions, drivers, weights and room."""
     listed = [
         {
             **_store(request, entry),
             "type": entry.driver.name,
             "weight": entry.options.weight,
-            "properties": {},
+            "properties": _room(request, entry),
         }
         for entry in request.stores.entries.values()
     ]
     return json_response({"stores": listed})
+
+
+def _room(request: Request, entry: Entry) -> dict[str, int]:
+    """Return the room that the last probe of the store has measured, in bytes, as far as the store knows."""
+    room = asdict(request.parts.probes.stores[entry.store.name].room)
+    return {name: size for name, size in room.items() if size is not None}
 
 
 def _store(request: Request, entry: Entry) -> dict[str, Any]:

@@ -1,0 +1,107 @@
+"""The data and the holes of images, as the file system keeps them."""
+
+import errno
+import io
+import os
+import random
+
+import pytest
+
+from calotype.stores import BlobChanged, BlobNotFound, Extent
+from calotype.stores.checked import CheckedStore
+from calotype.testing import Trickle, pattern
+from calotype_store_file import FileStore
+
+KEY = "0f3a9c11-5d6e-4f70-8a9b-0c1d2e3f4a5b.1"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = FileStore("disk", FileStore.Options(path=tmp_path / "images"))
+    store.create()
+    return store
+
+
+def stored(store, data):
+    """Store the bytes, and return their extents as a client of the core gets them."""
+    location = store.add(KEY, io.BytesIO(data)).location
+    return list(CheckedStore(store).extents(location, len(data)))
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 3 * MIB + 17])
+def test_an_image_without_zeros_is_one_extent_of_data(store, size):
+    assert stored(store, b"x" * size) == [Extent(0, size)]
+
+
+def test_an_empty_image_has_no_extents(store):
+    assert stored(store, b"") == []
+
+
+@pytest.mark.parametrize(
+    ("pieces", "extents"),
+    [
+        ([MIB, -MIB], [Extent(0, MIB), Extent(MIB, MIB, False)]),
+        ([-MIB, MIB], [Extent(0, MIB, False), Extent(MIB, MIB)]),
+        ([-MIB], [Extent(0, MIB, False)]),
+        (
+            [MIB, -2 * MIB, MIB, -MIB],
+            [
+                Extent(0, MIB),
+                Extent(MIB, 2 * MIB, False),
+                Extent(3 * MIB, MIB),
+                Extent(4 * MIB, MIB, False),
+            ],
+        ),
+    ],
+)
+def test_zeros_that_were_not_written_are_holes(store, pieces, extents):
+    data = b"".join(b"x" * size if size > 0 else bytes(-size) for size in pieces)
+
+    assert stored(store, data) == extents
+
+
+def test_everything_but_zeros_is_in_an_extent_of_data(store):
+    chance = random.Random(17)
+    for number in range(20):
+        pieces = [(chance.random() < 0.5, chance.randrange(1, MIB)) for _ in range(8)]
+        data = b"".join(pattern(size, seed=number) if full else bytes(size) for full, size in pieces)
+        for extent in stored(store, data):
+            if not extent.is_data:
+                assert not data[extent.offset : extent.offset + extent.length].strip(b"\0")
+        store.delete(f"file:{KEY}")
+
+
+@pytest.mark.parametrize("whence", [os.SEEK_DATA, os.SEEK_HOLE])
+def test_an_image_on_a_file_system_that_reports_no_holes_is_one_extent_of_data(store, monkeypatch, whence):
+    really = os.lseek
+
+    def seek(descriptor, offset, how):
+        if how == whence:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return really(descriptor, offset, how)
+
+    monkeypatch.setattr(os, "lseek", seek)
+
+    assert stored(store, b"x" * MIB + bytes(MIB)) == [Extent(0, 2 * MIB)]
+
+
+def test_the_extents_of_a_missing_image_are_an_error(store):
+    with pytest.raises(BlobNotFound):
+        list(store.extents(f"file:{KEY}", 1))
+
+
+@pytest.mark.parametrize("size", [9, 11])
+def test_an_image_of_another_size_has_changed(store, size):
+    location = store.add(KEY, Trickle(pattern(10))).location
+    with pytest.raises(BlobChanged):
+        list(store.extents(location, size))
+
+
+def test_no_descriptor_stays_open_if_the_extents_are_not_read_to_the_end(store):
+    location = store.add(KEY, Trickle(b"x" * MIB + bytes(MIB) + b"x" * MIB)).location
+    before = os.listdir("/proc/self/fd")
+    for _ in range(10):
+        next(store.extents(location, 3 * MIB))
+
+    assert len(os.listdir("/proc/self/fd")) == len(before)
