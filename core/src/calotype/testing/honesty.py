@@ -81,17 +81,18 @@ class Honesty(Harness):
         assert major == API_VERSION[0]
         assert minor <= API_VERSION[1]
 
-    def test_a_new_driver_touches_no_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_new_driver_touches_no_network(self) -> None:
         def refuse(*args: object, **kwargs: object) -> None:
             raise AssertionError("the constructor uses the network")
 
-        monkeypatch.setattr(socket.socket, "connect", refuse)
-        monkeypatch.setattr(socket, "getaddrinfo", refuse)
-        before = threading.active_count()
-        twin = self.twin()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket.socket, "connect", refuse)
+            patch.setattr(socket, "getaddrinfo", refuse)
+            before = threading.active_count()
+            twin = self.twin()
 
-        assert threading.active_count() == before
-        twin.close()
+            assert threading.active_count() == before
+            twin.close()
 
     def test_check_returns_when_the_store_can_be_used(self) -> None:
         self.driver.check()
