@@ -214,7 +214,6 @@ class Place:
                 if _lock(self.file.fileno(), fcntl.F_WRLCK, blob):
                     database.execute(_FREE, [blob])
                     database.execute("DELETE FROM blobs WHERE id = ?", [blob])
-                    _lock(self.file.fileno(), fcntl.F_UNLCK, blob)
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
@@ -226,7 +225,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
 
 
 def _lock(descriptor: int, kind: int, byte: int) -> bool:
-    """Lock or unlock a byte for this open file; return False if another one has a conflicting lock.
+    """Lock a byte for this open file; return False if another one has a conflicting lock.
 
     An ordinary lock belongs to the process, and ends when any thread of it closes the file.
     """
