@@ -63,7 +63,7 @@ def ask(proxy, method="GET", body=None):
         connection.close()
 
 
-def test_without_a_fault_it_passes_everything_on(proxy, server):
+def test_a_proxy_without_a_fault_passes_everything_on(proxy, server):
     assert ask(proxy) == (200, DATA)
     assert ask(proxy, "PUT", DATA) == (201, b"")
     assert server.received == [DATA]

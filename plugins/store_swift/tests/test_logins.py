@@ -77,7 +77,9 @@ def test_a_refused_connection_is_reported_in_plain_words(make_store: MakeStore) 
     assert str(port) not in str(caught.value)
 
 
-def test_a_private_ca_has_to_be_named(make_store: MakeStore, swift: Mapping[str, str]) -> None:
+def test_an_endpoint_with_a_private_ca_needs_the_option_ca_bundle(
+    make_store: MakeStore, swift: Mapping[str, str]
+) -> None:
     store = make_store(auth_url=swift["SWIFT_TLS_AUTH_URL"], created=False)
     with pytest.raises(Unavailable, match="ca_bundle"):
         store.check()

@@ -9,7 +9,6 @@ import io
 import itertools
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from calotype.stores import (
     Blob,
@@ -26,13 +25,11 @@ from calotype.stores import (
 )
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
+from calotype_store_swift.account import Account
 from calotype_store_swift.options import MISSING, SwiftOptions
 from calotype_store_swift.reader import SwiftReader
 from calotype_store_swift.segments import SEGMENT, segment_sizes
 from calotype_store_swift.upload import Place, Upload
-
-if TYPE_CHECKING:
-    from calotype_store_swift.account import Account
 
 PREFIX = "swift:"
 #: The maximum number of segments in a manifest, if Swift does not report it.
@@ -164,9 +161,6 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
     def _account(self) -> Account:
         with self._lock:
             if self._opened is None:
-                # Its libraries take 11 MiB, so a process that never uses the store does not load them.
-                from calotype_store_swift.account import Account
-
                 self._opened = Account(self.name, self.options)
             return self._opened
 
