@@ -83,7 +83,7 @@ class Channel(HTTPChannel):
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """Record that the running request's token belongs to the caller `name`, for later requests with it."""
+        """Record that the token of the running request belongs to the caller `name`."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:

@@ -58,7 +58,7 @@ class Setting(Generic[T]):
         return self.default
 
     def read(self, value: Any) -> T:
-        """Return the value of a setting from a plain value or its text.
+        """Convert and check the value of a setting, which is a Python value or text.
 
         Raises:
             ValueError: the value is not valid; the message says what a valid value is.

@@ -311,7 +311,7 @@ class Settings(BaseModel):
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the formats that the value lists or adds. If it only adds some, they extend the known ones."""
+        """Return the formats that the value lists, or the known ones and those that it adds."""
         known = cls.model_fields[str(info.field_name)].default
         listed = [name for name in value if not name.startswith("+")]
         added = [name[1:] for name in value if name.startswith("+")]

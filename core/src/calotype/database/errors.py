@@ -17,7 +17,7 @@ class ImageNotFound(DatabaseError):
 
 
 class StatusConflict(DatabaseError):
-    """The image is no longer in a status that allows the change, because another unit of work changed it first."""
+    """The image is no longer in a status that allows the change: another unit of work changed it first."""
 
 
 class LimitReached(DatabaseError):

@@ -100,7 +100,7 @@ def _read_url(text: str) -> URL:
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
-    if url.drivername.partition("+")[0] not in ("sqlite", *_SCHEMES):
+    if url.drivername.lower().partition("+")[0] not in ("sqlite", *_SCHEMES):
         raise SettingsError(
             f"a database of the kind {url.drivername}:// is not supported: use one of sqlite://, "
             "postgresql+psycopg:// and mysql+pymysql://"

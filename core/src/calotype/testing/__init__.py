@@ -54,8 +54,15 @@ pytest.register_assert_rewrite(
     *(
         f"calotype.testing.{module}"
         for module in (
+            "concurrency",
             "conformance",
+            "contents",
+            "disclosure",
+            "durability",
             "harness",
+            "processes",
+            "resources",
+            "restless",
             "readers",
             "uploads",
             "downloads",
@@ -63,6 +70,11 @@ pytest.register_assert_rewrite(
             "honesty",
             "external",
             "in_parts",
+            "reading",
+            "listing",
+            "away",
+            "copying",
+            "declarations",
         )
     )
 )
