@@ -15,12 +15,15 @@ from pathlib import Path
 from tests.support.server import ROOT
 
 WEBDAV = "tests/third_party/calotype-store-webdav"
+BLOCKS = "tests/third_party/calotype-store-blocks"
+FROZEN = "tests/third_party/frozen-2.0"
 GUESTBOOK = "tests/third_party/calotype-guestbook"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
 EXTENSIONS = ["plugins/metadefs"]
 PLUGINS = [*DRIVERS, *EXTENSIONS]
 #: Distributions that third parties would write.
-STRANGERS = [WEBDAV, GUESTBOOK]
+STRANGE_DRIVERS = [WEBDAV, BLOCKS, FROZEN]
+STRANGERS = [*STRANGE_DRIVERS, GUESTBOOK]
 #: The folder of the meta distribution: the checkout's root.
 META = "."
 #: The distributions that every installation needs.

@@ -63,7 +63,9 @@ def test_the_environment_has_the_wheels_and_not_the_checkout(installed: Environm
         "calotype-core",
         "calotype-guestbook",
         "calotype-server",
+        "calotype-store-blocks",
         "calotype-store-file",
+        "calotype-store-frozen",
         "calotype-store-webdav",
     }
     where = installed.run("python", "-c", "import calotype; print(calotype.__file__)")

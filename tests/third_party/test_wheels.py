@@ -15,11 +15,13 @@ import pytest
 
 from tests.support.environment import (
     BASE,
+    BLOCKS,
     DRIVERS,
     EXTENSIONS,
+    FROZEN,
     META,
     PLUGINS,
-    WEBDAV,
+    STRANGE_DRIVERS,
     distribution_of,
 )
 
@@ -91,7 +93,7 @@ def test_the_servers_wheel_needs_nothing_but_waitress(wheels: dict[str, Path]) -
 
 def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
     named = []
-    for driver in [*DRIVERS, WEBDAV]:
+    for driver in [*DRIVERS, *STRANGE_DRIVERS]:
         (target,) = entry_points(wheels[driver]).values()
         module, _, class_name = target.partition(":")
         words = re.compile(rf"\b({module}|{class_name}|{metadata(wheels[driver])['Name']})\b")
@@ -116,7 +118,7 @@ def test_an_extension_is_a_wheel_of_its_own_with_its_migrations(
     assert {need for need in required(wheels[extension]) if need.startswith("calotype")} == {"calotype-core"}
 
 
-@pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
+@pytest.mark.parametrize("driver", [*DRIVERS, *STRANGE_DRIVERS])
 def test_a_driver_is_a_wheel_of_its_own_with_one_entry_point(wheels: dict[str, Path], driver: str) -> None:
     (name,) = entry_points(wheels[driver])
     packages = {path.partition("/")[0] for path in texts(wheels[driver]) if ".dist-info/" not in path}
@@ -125,7 +127,7 @@ def test_a_driver_is_a_wheel_of_its_own_with_one_entry_point(wheels: dict[str, P
     assert {need for need in required(wheels[driver]) if need.startswith("calotype")} == {"calotype-core"}
 
 
-@pytest.mark.parametrize("driver", [*DRIVERS, WEBDAV])
+@pytest.mark.parametrize("driver", [*DRIVERS, *STRANGE_DRIVERS])
 def test_a_driver_imports_only_the_stores_and_egress_packages_of_the_core(
     wheels: dict[str, Path], driver: str
 ) -> None:
@@ -162,7 +164,7 @@ def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], s
     assert re.findall(r"\]\((?![a-z]+://|#)[^)]*\)|^\[[^\]]+\]: (?![a-z]+://).*$", page, re.M) == []
 
 
-@pytest.mark.parametrize("source", [*BASE, *DRIVERS])
+@pytest.mark.parametrize("source", [*BASE, *DRIVERS, BLOCKS, FROZEN])
 def test_a_wheel_contains_its_type_annotations(wheels: dict[str, Path], source: str) -> None:
     """Type checkers read the annotations of a package only if it has the file `py.typed`."""
     packages = {name.partition("/")[0] for name in texts(wheels[source]) if name.endswith(".py")}
