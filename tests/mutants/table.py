@@ -5,9 +5,21 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("mutants.toml")
+
+
+class Change(Protocol):
+    """A change of one file below the project's root."""
+
+    @property
+    def file(self) -> str:
+        """The file's path below the root."""
+
+    def apply(self, root: Path) -> None:
+        """Make the change in a copy of the project; raise ValueError if the file is not as expected."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +45,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """Code without a guard. Its name begins with the row of docs/security.md, or the case, of its test."""
+    """Changed code, and the test that must fail for it.
+
+    The name of a removed guard begins with the row of docs/security.md, or the case, of its test.
+    """
 
     id: str
     test: str
-    edits: tuple[Edit, ...]
+    edits: tuple[Change, ...]
 
 
 def load(path: Path = TABLE) -> list[Mutant]:

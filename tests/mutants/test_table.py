@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import Outcome, outcome_of
+from tests.mutants.engine import Outcome, outcome_of
 from tests.mutants.table import ROOT, Edit, Mutant, load
 
 MUTANTS = load()
