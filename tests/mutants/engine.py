@@ -100,7 +100,7 @@ def try_out(mutant: Mutant, trees: Copies, *, errors_count: bool = False) -> Res
     tree, began, failed = trees.get(), time.monotonic(), ""
     try:
         with changed(tree, mutant):
-            done = run(tree, [mutant.test])
+            done = run(tree, [mutant.test, *mutant.more_tests])
             outcome, printed = outcome_of(done.status, done.report, errors_count=errors_count), done.printed
             failed = next(iter(failures(done.report)), "")
     except ValueError as error:

@@ -39,7 +39,7 @@ class Driver:
 
     name: str
     sources: str
-    kit: str
+    kit: tuple[str, ...]
     tests: str
 
     def spots(self) -> list[Spot]:
@@ -48,14 +48,22 @@ class Driver:
         return [spot for file in files for spot in spots(ROOT, str(file.relative_to(ROOT)))]
 
 
-_FILE, _WEBDAV = "plugins/store_file", "tests/third_party/calotype-store-webdav"
+_FILE, _WEBDAV = "plugins/store_file/tests", "tests/third_party/calotype-store-webdav/tests"
 DRIVERS = (
-    Driver("file", f"{_FILE}/src", f"{_FILE}/tests/test_conformance.py", f"{_FILE}/tests/test_file.py"),
+    Driver(
+        "file",
+        "plugins/store_file/src",
+        (
+            f"{_FILE}/test_conformance.py::TestFileStore",
+            f"{_FILE}/test_conformance.py::TestFileStoreWithoutUnnamedFiles",
+        ),
+        f"{_FILE}/test_file.py",
+    ),
     Driver(
         "webdav",
-        f"{_WEBDAV}/src",
-        f"{_WEBDAV}/tests/test_conformance.py",
-        f"{_WEBDAV}/tests/test_failures.py",
+        "tests/third_party/calotype-store-webdav/src",
+        (f"{_WEBDAV}/test_conformance.py::TestWebdavStore",),
+        f"{_WEBDAV}/test_failures.py",
     ),
 )
 
@@ -91,20 +99,22 @@ def judge(driver: Driver, trees: Copies, changes: Sequence[Spot]) -> Iterator[Ju
     Raises:
         SystemExit: the kit or the driver's own tests fail for the unchanged driver.
     """
-    for test in (driver.kit, driver.tests):
+    for test in (*driver.kit, driver.tests):
         print(f"{test} on the unchanged code", flush=True)
         unchanged = run(trees.queue[0], [test])
         if unchanged.status:
             raise SystemExit(unchanged.printed)
     by_id = {f"{spot.file}:{spot.line} {spot.change} (byte {spot.start})": spot for spot in changes}
-    mutants = [Mutant(name, driver.kit, (spot,)) for name, spot in by_id.items()]
+    mutants = [Mutant(name, driver.kit[0], (spot,), driver.kit[1:]) for name, spot in by_id.items()]
     table = load()
     for result in run_all(mutants, trees, errors_count=True):
         spot = by_id[result.mutant.id]
         if result.outcome is not Outcome.SURVIVED:
             yield Judged(spot, result.outcome, result.failed)
             continue
-        own = try_out(dataclasses.replace(result.mutant, test=driver.tests), trees, errors_count=True)
+        own = try_out(
+            dataclasses.replace(result.mutant, test=driver.tests, more_tests=()), trees, errors_count=True
+        )
         print(f"          the driver's own tests: {own.outcome.value} {own.failed}", flush=True)
         yield Judged(spot, result.outcome, own.failed, reason_for(spot, table))
 

@@ -45,7 +45,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """Changed code, and the test that must fail for it.
+    """Changed code, and the test that must fail for it; with `more_tests`, one of them all must fail.
 
     The name of a removed guard begins with the row of docs/security.md, or the case, of its test.
     """
@@ -53,6 +53,7 @@ class Mutant:
     id: str
     test: str
     edits: tuple[Change, ...]
+    more_tests: tuple[str, ...] = ()
 
 
 def load(path: Path = TABLE) -> list[Mutant]:
