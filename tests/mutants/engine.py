@@ -85,10 +85,10 @@ def copy_of_the_project(to: Path) -> Path:
     return to
 
 
-def run_all(mutants: Iterable[Mutant], trees: Copies, *, errors_count: bool = False) -> Iterator[Result]:
+def run_all(mutants: Iterable[Mutant], trees: Copies) -> Iterator[Result]:
     """Run as many mutants at a time as there are copies, and print each result."""
     with ThreadPoolExecutor(trees.qsize()) as pool:
-        trials = [pool.submit(try_out, mutant, trees, errors_count=errors_count) for mutant in mutants]
+        trials = [pool.submit(try_out, mutant, trees) for mutant in mutants]
         for done in as_completed(trials):
             result = done.result()
             print(f"{result.outcome.value:9} {result.mutant.id} ({result.seconds:.0f} s)", flush=True)

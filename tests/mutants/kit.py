@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.mutants import kit_page, sabotaged
-from tests.mutants.engine import Copies, Outcome, copies, run, run_all, try_out
+from tests.mutants.engine import Copies, Outcome, Result, copies, run, try_out
 from tests.mutants.mutator import Spot, spots
 from tests.mutants.survivors import Judged, load, reason_for
 from tests.mutants.table import ROOT, Mutant
@@ -99,24 +99,27 @@ def judge(driver: Driver, trees: Copies, changes: Sequence[Spot]) -> Iterator[Ju
     Raises:
         SystemExit: the kit or the driver's own tests fail for the unchanged driver.
     """
-    for test in (*driver.kit, driver.tests):
-        print(f"{test} on the unchanged code", flush=True)
-        unchanged = run(trees.queue[0], [test])
-        if unchanged.status:
-            raise SystemExit(unchanged.printed)
-    by_id = {f"{spot.file}:{spot.line} {spot.change} (byte {spot.start})": spot for spot in changes}
-    mutants = [Mutant(name, driver.kit[0], (spot,), driver.kit[1:]) for name, spot in by_id.items()]
+    print(f"{driver.name}: the unchanged driver", flush=True)
+    unchanged = run(trees.queue[0], [*driver.kit, driver.tests])
+    if unchanged.status:
+        raise SystemExit(unchanged.printed)
     table = load()
-    for result in run_all(mutants, trees, errors_count=True):
-        spot = by_id[result.mutant.id]
+    for spot in changes:
+        mutant = Mutant(f"{spot.file}:{spot.line} {spot.change}", driver.kit[0], (spot,), driver.kit[1:])
+        result = try_out(mutant, trees, errors_count=True)
+        _print(result)
         if result.outcome is not Outcome.SURVIVED:
             yield Judged(spot, result.outcome, result.failed)
             continue
-        own = try_out(
-            dataclasses.replace(result.mutant, test=driver.tests, more_tests=()), trees, errors_count=True
-        )
-        print(f"          the driver's own tests: {own.outcome.value} {own.failed}", flush=True)
+        own = try_out(dataclasses.replace(mutant, test=driver.tests, more_tests=()), trees, errors_count=True)
+        _print(own)
         yield Judged(spot, result.outcome, own.failed, reason_for(spot, table))
+
+
+def _print(result: Result) -> None:
+    """Print the outcome of a change under the kit, or under the driver's own tests."""
+    name = f"{result.mutant.id} ({result.seconds:.0f} s): {result.failed or result.mutant.test}"
+    print(f"{result.outcome.value:9} {name}", flush=True)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
