@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from tests.mutants.engine import Outcome, Result, copies, run, run_all
-from tests.mutants.table import load
+from tests.mutants.table import Mutant, load, rows_of, rows_with_a_test
 from tests.support.results import RESULTS, write_page
 
 
@@ -31,10 +31,21 @@ def main(words: Sequence[str]) -> int:
             return 1
         results = list(run_all(mutants, trees))
     if not words:
-        write_page(
-            RESULTS / "mutants.md", "The mutants", "make mutants", *page_of(results, time.monotonic() - began)
-        )
+        summary, table = page_of(results, time.monotonic() - began)
+        page = (summary, rows_without(mutants), table)
+        write_page(RESULTS / "mutants.md", "The mutants", "make mutants", *page)
     return report(results)
+
+
+def rows_without(mutants: Sequence[Mutant]) -> str:
+    """Return a sentence that names the rows of docs/security.md whose test no mutant tries."""
+    tried = {row for mutant in mutants for row in rows_of(mutant)}
+    rows = rows_with_a_test()
+    missing = [row for row in rows if row not in tried]
+    return (
+        f"{len(missing)} of the {len(rows)} rows of the threat catalogue that name a test have no mutant: "
+        f"{', '.join(missing)}."
+    )
 
 
 def page_of(results: Sequence[Result], seconds: float) -> tuple[str, str]:

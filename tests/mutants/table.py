@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,16 @@ class Mutant:
     test: str
     edits: tuple[Change, ...]
     more_tests: tuple[str, ...] = ()
+
+
+def rows_with_a_test(page: Path = ROOT / "docs/security.md") -> list[str]:
+    """Return the ids of the rows of the threat catalogue that name a test."""
+    return re.findall(r"^\| ([A-Z]+-\d+) \| `[^`]+::", page.read_text(), re.MULTILINE)
+
+
+def rows_of(mutant: Mutant) -> list[str]:
+    """Return the ids of the rows that a removed guard belongs to."""
+    return re.findall(r"[A-Z]+-\d+", mutant.id.partition(":")[0])
 
 
 def load(path: Path = TABLE) -> list[Mutant]:
