@@ -19,11 +19,11 @@ REASONS = survivors.load()
 SPOT = Spot("driver.py", 0, 1, "a", "b", 3, "Driver.get", "a = 1")
 
 
-@pytest.mark.parametrize("reason", REASONS, ids=[f"{one.where} {one.change}" for one in REASONS])
-def test_each_reason_of_the_table_is_about_a_change_of_the_code(reason: Reason) -> None:
-    assert reason.kind in KINDS
-    assert reason.reason
-    assert any(reason.fits(spot) for driver in DRIVERS for spot in driver.spots())
+def test_each_reason_of_the_table_is_about_a_change_of_the_code() -> None:
+    found = [spot for driver in DRIVERS for spot in driver.spots()]
+
+    assert [reason for reason in REASONS if not any(map(reason.fits, found))] == []
+    assert [reason for reason in REASONS if reason.kind not in KINDS or not reason.reason] == []
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)

@@ -491,3 +491,17 @@ def test_two_uploads_of_one_key_do_not_share_a_temporary_file(store, without_unn
     assert len(seen[0]) == 1
     assert seen[0][0].startswith(f".incoming-{KEY}~")
     assert everything_in(store) == [KEY]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_an_image_that_root_adds_belongs_to_the_owner_of_the_store(store, request, unnamed):
+    if not unnamed:
+        request.getfixturevalue("without_unnamed_files")
+    os.chown(store.options.path, 1234, 1235)
+
+    store.add(KEY, Trickle(b"x"), 1)
+
+    folder = store.options.path / "0f"
+    for path in (folder, folder / KEY):
+        assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
