@@ -1,7 +1,7 @@
-"""Measure Calotype on this machine and print a table. Nothing is asserted.
+"""Measure Calotype on this machine and print a table, without asserting anything.
 
-Each figure is the median of several rounds. Rounds that are compared alternate, so that a machine that slows
-down affects both.
+Each figure is the median of several rounds. Rounds that are compared alternate, so that a slowdown of the
+machine affects all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from server import Server
 
 
 def main() -> None:
-    """Run the parts in order against one server of calotype.ini."""
+    """Run all measurements in order, and print the report."""
     options = read_options()
     report = Report()
     with common.run_folder(options.dir) as folder:
@@ -49,7 +49,7 @@ def read_options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 3)")
     parser.add_argument("--asked", type=int, metavar="N", help="requests in a round (1000; quick: 200)")
-    parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
+    parser.add_argument("--dir", type=Path, help="the folder for the files (the system's temporary folder)")
     options = parser.parse_args()
     quick = options.quick
     options.size = options.size or (128 if quick else 1024)

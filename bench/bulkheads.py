@@ -2,10 +2,10 @@
 
     .venv/bin/python bench/bulkheads.py --seconds 60
 
-A server has a file store, an S3 store, and web sources. The latter two accept connections and never answer.
-One client repeats HEAD requests for an image in the file store, and another uploads 64 KiB to it. In the
-first part there are no other clients. In the second, others upload to the silent store, register silent
-locations, and request /readyz.
+A server has a file store, an S3 store, and web sources. The S3 store and the sources accept connections and
+never answer. One client repeats HEAD requests for an image in the file store, and another client repeats
+uploads of 64 KiB to this store. In the first part, there are no other clients. In the second part, other
+clients upload to the silent store, register silent locations, and request /readyz.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from server import INI, Server
 
 BYTES = bytes(range(256)) * 256
 OCTETS = {"Content-Type": "application/octet-stream"}
-#: Clients of each kind that needs a silent server, and the pause between their requests in seconds.
+#: The number of clients for each kind of hostile request, and the pause between requests in seconds.
 EACH, PAUSE = 8, 0.05
 
 
@@ -40,7 +40,7 @@ class Seen:
     statuses: Counter[int | str] = field(default_factory=Counter)
 
     def row(self, name: str) -> str:
-        """Return a line of the table: requests, milliseconds at p50 and p99, the slowest, statuses."""
+        """Return a line of the table: the number of requests, p50, p99 and maximum in ms, and statuses."""
         if len(self.seconds) < 2:
             return f"{name:<36} {len(self.seconds):>7}"
         p50, p99 = statistics.median(self.seconds), statistics.quantiles(self.seconds, n=100)[98]
@@ -50,7 +50,7 @@ class Seen:
 
     @property
     def p99(self) -> float:
-        """The time in seconds within which 99 % were answered."""
+        """The time in seconds within which 99 % of the requests were answered."""
         return statistics.quantiles(self.seconds, n=100)[98]
 
 
@@ -63,7 +63,7 @@ class Client:
     def ask(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
     ) -> tuple[int, bytes]:
-        """Send a request, and return its status and body. Make a new connection after an error."""
+        """Send a request, and return the status and the body. After an error, close the connection."""
         try:
             self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
@@ -86,8 +86,8 @@ def main() -> None:
     """Measure without and with load on the hanging store, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="how long the stores hang (60)")
-    parser.add_argument("--alone", type=float, default=60, help="how long is measured before that (60)")
-    parser.add_argument("--timeout", default="5", help="call_timeout and stall_timeout; empty: as they are")
+    parser.add_argument("--alone", type=float, default=60, help="seconds to measure before that (60)")
+    parser.add_argument("--timeout", default="5", help="call_timeout and stall_timeout; empty: the defaults")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
         folder = Path(name)
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def write_ini(folder: Path, port: int, timeout: str) -> Path:
-    """Write calotype.ini with a second store, which is silent, and return its path."""
+    """Write calotype.ini with the silent store and the silent web sources, and return its path."""
     lines = [
         "calotype.identity = tokens",
         f"calotype.tokens_file = {folder / 'tokens.json'}",

@@ -28,7 +28,7 @@ _IMAGES = ImageRow.__table__
 
 
 def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds: int) -> None:
-    """Measure a list of 25 of many public images, and of the only 25 public ones among many."""
+    """Measure a list of 25 images, first if all images are public, then if only 25 of them are public."""
     for what, public in (("25 of all public", None), (f"the {LISTED} public of", LISTED)):
         with ExitStack() as stack:
             servers = [stack.enter_context(Server(folder / f"{count}-{public}")) for count in counts]
@@ -45,7 +45,7 @@ def measure_lists(report: Report, folder: Path, counts: tuple[int, ...], rounds:
 
 
 def populate(server: Server, count: int, public: int) -> None:
-    """Fill the database with copies of one image. The public ones are spread evenly."""
+    """Fill the database with copies of one image. The public copies are spread evenly among all."""
     with Client(server) as client:
         pattern_id = client.image("POST", "/images", x_image_meta_name="pattern")["id"]
     engine = build_engine(f"sqlite:///{server.data_dir / 'calotype.sqlite'}")

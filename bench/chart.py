@@ -31,7 +31,7 @@ def draw(title: str, rows: Sequence[Row], peers: Sequence[str], figures: Figures
 
 
 def _group(row: Row, peers: Sequence[str], figures: Figures, top: float) -> list[str]:
-    """Return a line's bars, the longest of which fills the width."""
+    """Return the bars of one row. The longest bar fills the width."""
     found = {peer: figures.median(row.key, peer) for peer in peers}
     most = max((figure for figure in found.values() if figure), default=1)
     better = "" if row.more else ", less is better"

@@ -1,4 +1,4 @@
-"""A client that uses little processor time, so that figures show the server."""
+"""A client that uses little processor time, so that the figures are those of the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EMPTY = frozenset({204, 304})
 
 
 class Listening(Protocol):
-    """A server that can be connected to."""
+    """A server to which a client can connect."""
 
     def connect(self) -> socket.socket:
         """Return a new connection, which the caller closes."""
@@ -30,7 +30,7 @@ class Head:
     begun: bytes
 
     def field(self, name: str) -> str | None:
-        """A header's value."""
+        """Return a header's value, or None if the header is missing."""
         found = re.search(rb"\r\n%b: *([^\r]*)" % re.escape(name.encode()), self.fields, re.I)
         return found and found[1].decode()
 
@@ -44,12 +44,12 @@ class Head:
 
     @property
     def chunked(self) -> bool:
-        """Whether the body is chunked."""
+        """True if the body is chunked."""
         return self.field("transfer-encoding") == "chunked"
 
     @property
     def last(self) -> bool:
-        """Whether the server closes the connection after this response."""
+        """True if the server closes the connection after this response."""
         said = (self.field("connection") or "").lower()
         if self.length is None and not self.chunked:
             return True

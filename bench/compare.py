@@ -1,7 +1,7 @@
 """Measure Calotype and its peers in one run, and write a page with the table and the chart.
 
-Transfers use files in memory, so that disks do not matter. Only the figures that name a disk use one. Nothing
-is asserted.
+Transfers use files in memory, so that the speed of disks does not matter. Only the figures that name a disk
+use files on a disk.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def prepared(peers: Sequence[Peer]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(peers: Sequence[Peer]) -> Iterator[None]:
-    """Start all peers."""
+    """Prepare and start all peers, and stop them after the block."""
     with prepared(peers):
         for peer in peers:
             peer.start()
@@ -146,7 +146,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: about a minute")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 1)")
-    parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's own place)")
+    parser.add_argument("--dir", type=Path, help="a folder on a disk (the system's temporary folder)")
     parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")
     parser.add_argument("--page", type=Path, help="the page to write (docs/results/peers.md; quick: none)")
     options = parser.parse_args()

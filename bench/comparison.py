@@ -1,4 +1,4 @@
-"""Measure peers: each figure in rounds in which the peers alternate."""
+"""Measure the peers. Each figure is measured in rounds, and each round measures all peers in turn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GIB = 1 << 30
 #: The rate of a slow reader in bytes per second.
 SLOW = 16 << 10
 SLOW_BUFFER = 64 << 10
-#: The number of bytes that are hashed for a figure.
+#: The number of bytes that are hashed to measure the speed of a hash.
 HASHED = 256 << 20
 
 
@@ -57,7 +57,7 @@ class Measuring:
 
 
 def measure_starts(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Measure starts in each round, and leave the peers running."""
+    """Measure how long each peer takes to start, and leave the peers running."""
     for peer in measuring.turns(peers):
         peer.stop()
         measuring.add("start", peer.name, peer.start())
@@ -113,7 +113,7 @@ def measure_one_hash(measuring: Measuring, peers: Sequence[Peer], content: Conte
 
 
 def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) -> None:
-    """Measure how often an upload's bytes are written to the disk."""
+    """Measure uploads to a disk: the speed, and how many bytes are written for each byte uploaded."""
     for peer in measuring.turns(peers):
         os.sync()
         written = peer.bytes_written()
@@ -124,7 +124,7 @@ def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) 
 
 
 def measure_small(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Measure creating small images with different bytes, and showing one."""
+    """Measure the creation of small images with different bytes, and requests that show one image."""
     for clients in (1, measuring.sizes.clients):
         times = measuring.asked // clients
         for peer in measuring.turns(peers):
@@ -183,7 +183,7 @@ def _list(peer: Peer, times: int) -> None:
 
 
 def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
-    """Measure small requests: alone, during uploads, and also during slow downloads."""
+    """Measure small requests alone, during uploads, and during uploads and slow downloads together."""
     sizes = measuring.sizes
     *uploaded, shown = contents
     for peer in measuring.turns(peers):
@@ -198,7 +198,7 @@ def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Seque
 
 
 def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
-    """Return the time in milliseconds within which 99 % are answered."""
+    """Return the time in milliseconds within which 99 % of the requests are answered."""
     waits: list[float] = []
     time.sleep(0.3)
     with Client(peer) as client:
@@ -210,7 +210,7 @@ def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
 
 
 def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
-    """Open this many slow downloads of an image for the block."""
+    """Open this many downloads of an image, and read them slowly until this process is ended."""
     connections = [peer.connect(SLOW_BUFFER) for _ in range(readers)]
     for connection in connections:
         connection.sendall(request("GET", peer.address(image_id), None, {}))
@@ -221,7 +221,10 @@ def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
 
 
 def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
-    """Measure when an unwanted body is refused, and how much was read. Peers that hang up have no figure."""
+    """Measure how soon a body is refused, and how much of it was read by then.
+
+    Peers that close the connection without a response have no figure.
+    """
     for peer in measuring.turns(peers):
         with peer.connect() as connection, contextlib.suppress(ConnectionError):
             connection.setblocking(False)
@@ -259,20 +262,20 @@ def _on_the_way(peer: Peer, connection: socket.socket) -> int:
 
 
 def measure_memory(measuring: Measuring, key: str, peers: Sequence[Peer]) -> None:
-    """Record the peaks of memory."""
+    """Record the peak memory of each peer."""
     for peer in peers:
         measuring.add(key, peer.name, peer.peak_memory() / MIB)
 
 
 def big_content(path: Path, size: int) -> Content:
-    """Write a file of random bytes."""
+    """Write a file of random bytes, and return it with its digest."""
     write_random(path, size)
     with path.open("rb") as file:
         return Content(path, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def small_content(size: int) -> Content:
-    """Return new random bytes."""
+    """Return new random bytes with their digest."""
     body = os.urandom(size)
     return Content(body, hashlib.sha256(body).hexdigest())
 

@@ -15,7 +15,7 @@ _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 
 @dataclass(frozen=True)
 class Attack:
-    """A request. `listed`: the response is a long list, which causes the cost."""
+    """A costly request. If `listed` is true, its cost comes from the long list in its response."""
 
     name: str
     method: str
@@ -35,7 +35,7 @@ class Targets:
 
 
 def all_attacks(targets: Targets) -> Iterator[Attack]:
-    """Yield every request, which is made only then."""
+    """Yield every request. Each is built only when it is needed, because many are large."""
     yield from _queries(targets)
     yield from _heads(targets)
     yield from _documents(targets)

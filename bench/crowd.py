@@ -1,4 +1,4 @@
-"""Clients in their own processes, so that none waits for another's interpreter."""
+"""Clients in their own processes, so that no client waits for the interpreter's lock of another."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def at_once(clients: int, work: Callable[[int], Any]) -> Outcome:
 
 @contextlib.contextmanager
 def meanwhile(clients: int, work: Callable[[int], Any], niceness: int = 0) -> Iterator[None]:
-    """Let this many clients repeat the work for the block."""
+    """Let this many clients repeat the work while the block runs."""
 
     def run(number: int) -> None:
         os.nice(niceness)

@@ -1,7 +1,7 @@
-"""Measure the dialects with the same work, and whether the last pages of a long list are quick, too.
+"""Compare the dialects at the same work, and the last pages of a long list with its first pages.
 
 The figures are the server's processor time, which other load on the machine changes little.
-`python bench/dialects.py` measures only this.
+`python bench/dialects.py` measures only the dialects.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ Ask = Callable[[Client], object]
 
 @dataclass(frozen=True)
 class Dialect:
-    """The requests of a dialect for an image, a new image, and a list of all images with whole records.
+    """The requests of a dialect that show an image, create an image, and list all images with all fields.
 
-    `filter` is the one that half of the images pass; classic has none.
+    `filter` is a filter of the list that half of the images pass. The classic dialect has no filters.
     """
 
     name: str
@@ -102,7 +102,7 @@ def measure_dialects(report: Report, folder: Path, images: int, asked: int, roun
 
 
 def _give_formats(folder: Path) -> None:
-    """Give every other image another format, so that half of the images match the filter."""
+    """Give half of the images the format that the filter asks for."""
     engine = build_engine(f"sqlite:///{folder / 'calotype.sqlite'}")
     even = func.substr(ImageRow.name, -1).in_(list("02468"))
     with engine.begin() as connection:
@@ -152,7 +152,7 @@ def _compare(
 
 
 def main() -> None:
-    """Measure only this."""
+    """Measure only the dialects."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000, metavar="N")
     parser.add_argument("--asked", type=int, default=1000, metavar="N")

@@ -22,18 +22,18 @@ class Figures:
         self._rounds[row, who].append(figure)
 
     def rounds(self, row: str, who: str) -> list[float]:
-        """Return the figures of all rounds in order. There are none if it was not measured."""
+        """Return the figures of all rounds in order. The list is empty if the row was not measured."""
         return self._rounds.get((row, who), [])
 
     def median(self, row: str, who: str) -> float | None:
-        """Return the median of a row."""
+        """Return the median of a row, or None if the row was not measured."""
         rounds = self.rounds(row, who)
         return median(rounds) if rounds else None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a goal: its value, and whether the goal is reached."""
+    """The result of a goal: the reached value, and whether the goal is met."""
 
     reached: str
     met: bool
@@ -55,13 +55,13 @@ class Row:
     what: str
     unit: str
     goals: tuple[Goal, ...] = ()
-    #: Whether more is better.
+    #: True if a larger figure is better.
     more: bool = True
     digits: int = 0
 
 
 def times(factor: float, who: str, row: str | None = None, name: str | None = None) -> Goal:
-    """A goal: this many times as good as a peer in the same row, or in another one."""
+    """Return the goal to be at least this many times as good as a peer, in the same row or in `row`."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours, theirs = figures.median(own.key, US), figures.median(row or own.key, who)
@@ -74,7 +74,7 @@ def times(factor: float, who: str, row: str | None = None, name: str | None = No
 
 
 def at_most(limit: float) -> Goal:
-    """A goal: at most this value, in the row's unit."""
+    """Return the goal to reach at most this value, in the row's unit."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours = figures.median(own.key, US)
@@ -84,7 +84,7 @@ def at_most(limit: float) -> Goal:
 
 
 def at_most_times(factor: float, row: str, name: str) -> Goal:
-    """A goal: at most this many times our own figure of another row."""
+    """Return the goal to reach at most this many times our own figure of another row."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours, base = figures.median(own.key, US), figures.median(row, US)

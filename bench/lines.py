@@ -1,9 +1,9 @@
-"""Count the lines of code: all of them, and those of logic, by room of the core and by distribution.
+"""Count all lines of code, and the lines of logic, for each package of the core and each distribution.
 
     python -m bench.lines
 
-A line of logic holds code that is no import and no docstring. The kit (`testing`) and the migrations of the
-database are not counted.
+A line of logic holds code that is neither an import nor a docstring. The conformance kit (`testing`) and the
+migrations of the database are not counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _UNCOUNTED = frozenset({"testing", "migrations"})
-#: The room whose packages count as rooms.
+#: The package whose own packages are counted separately.
 _SPLIT = "api"
 _LAYOUT = (
     tokenize.COMMENT,
@@ -31,7 +31,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A number of lines, and how many of them are logic."""
+    """A number of lines, and the number of lines of logic among them."""
 
     physical: int
     logic: int
@@ -42,7 +42,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function: its first line, the number of its lines, and of its parameters besides self or cls."""
+    """A function: its first line, its number of lines, and its number of parameters besides self or cls."""
 
     name: str
     line: int
@@ -61,7 +61,7 @@ def size_of(text: str) -> Size:
 
 
 def functions_of(text: str) -> Iterator[Function]:
-    """Yield every function of a module, also within classes and functions."""
+    """Yield every function of a module, including functions inside classes and functions."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
@@ -81,7 +81,7 @@ def distributions() -> Iterator[tuple[str, Path]]:
 
 
 def rooms(source: Path) -> dict[str, Size]:
-    """Return the size of each room: a folder or a module of the package below the source folder."""
+    """Return the size of each package and each module directly below the distribution's package."""
     found: dict[str, Size] = {}
     for path in modules(source):
         _, *parts = path.relative_to(source).parts

@@ -8,7 +8,7 @@ from figures import Figures, Goal, Row
 
 
 def table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -> str:
-    """Return a line for each row: medians with minimum and maximum, then goals and their results."""
+    """Return the table. Each row has medians with minimum and maximum, then the goals and their results."""
     lines = [
         f"| what | {' | '.join(peers)} | goals |",
         f"| --- |{' ---: |' * len(peers)} --- |",

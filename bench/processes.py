@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def families(pids: Iterable[int]) -> Iterator[int]:
-    """Return these processes and their descendants."""
+    """Yield these processes and their descendants."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -31,7 +31,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def exact_cpu_seconds(pid: int) -> float:
-    """Return the processor time of the running threads, with a precision of microseconds."""
+    """Return the processor time of the process's current threads in seconds, precise to microseconds."""
     spent = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -54,5 +54,5 @@ def _number(pid: int, file: str, name: str) -> int:
 
 
 def _stat(path: Path) -> list[str]:
-    """Return the fields after the name, which may contain blanks and brackets."""
+    """Return the fields after the program's name. The name itself may contain blanks and brackets."""
     return path.read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""The figures as a table for readers."""
+"""A table of figures for people to read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Report:
         self._notes: list[str] = []
 
     def transfer(self, name: str, size: int, seconds: float, ratio: float, cpu: float | None = None) -> None:
-        """Add a transfer. `ratio`: speed relative to `cp` and `sha256sum`; `cpu`: the server's seconds."""
+        """Add a transfer.
+
+        `ratio` is the speed relative to `cp` and `sha256sum`. `cpu` is the server's processor time.
+        """
         speed = f"{size / MIB / seconds:,.0f} MiB/s"
         used = "" if cpu is None else f"{cpu / size * GIB:.2f} s/GiB"
         self._add(f"{name}, {size // MIB:,} MiB", speed, f"{ratio:.2f}", used)
@@ -31,20 +34,28 @@ class Report:
     def rate(
         self, what: str, clients: int, per_second: float, cpu: float, ratio: float | None = None
     ) -> None:
-        """Add responses per second. `cpu`: server's seconds for each; `ratio`: to the cheapest dialect."""
+        """Add responses per second.
+
+        `cpu` is the server's processor time for each in seconds. `ratio` is relative to the cheapest dialect.
+        """
         times = "" if ratio is None else f"{ratio:.2f}"
         self._add(f"{what}, {clients} at a time", f"{per_second:,.0f} /s", times, f"{cpu * 1000:.2f} ms")
 
     def pages(self, what: str, seconds: Sequence[float], ratio: float, cpu: float) -> None:
         """Add the pages of a list: the medians of the first tenth, of all pages and of the last tenth.
 
-        `cpu`: seconds the server had for a page; `ratio`: those of the last tenth to the first one's.
+        `cpu` is the server's processor time for a page in seconds. `ratio` compares the processor time of the
+        last tenth with that of the first tenth.
         """
         took = " / ".join(f"{one * 1000:.1f}" for one in seconds)
         self._add(f"{what}: first / all / last", f"{took} ms", f"{ratio:.2f}", f"{cpu * 1000:.2f} ms")
 
     def list(self, what: str, count: int, seconds: float, ratio: float, cpu: float) -> None:
-        """Add a list. `ratio`: its time relative to the fewest images; `cpu`: the server's seconds."""
+        """Add a list of images.
+
+        `ratio` is its time relative to the list of the fewest images. `cpu` is the server's processor time in
+        seconds.
+        """
         took = f"{seconds * 1000:.2f} ms"
         self._add(f"list: {what} {count:,}", took, f"{ratio:.2f}", f"{cpu * 1000:.2f} ms")
 
@@ -55,7 +66,7 @@ class Report:
         self._add("peak memory after the requests", f"{after_requests / MIB:.0f} MiB")
 
     def peak(self, what: str, memory: int) -> None:
-        """Add a server's peak of resident memory in bytes, with its work."""
+        """Add a server's peak of resident memory in bytes; `what` names its work."""
         self._add(f"peak memory: {what}", f"{memory / MIB:.0f} MiB")
 
     def note(self, text: str) -> None:
@@ -66,10 +77,8 @@ class Report:
         """Print the report."""
         console = Console(highlight=False, soft_wrap=True)
         console.print(self._table)
-        console.print("ratio: speed, cp + sha256sum being 1; of a list: time, the fewest images being 1")
-        console.print(
-            "  of a dialect: its CPU, the cheapest being 1; of pages: CPU, the first tenth's being 1"
-        )
+        console.print("ratio: speed relative to cp + sha256sum; lists: time relative to the fewest images;")
+        console.print("  dialects: CPU relative to the cheapest one; pages: CPU relative to the first tenth")
         for note in self._notes:
             console.print(note, markup=False)
         console.print(f"Python {platform.python_version()}, {platform.machine()}, {sys.platform}")

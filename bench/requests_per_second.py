@@ -16,7 +16,10 @@ LISTED = 25
 
 
 def measure_requests(report: Report, server: Server, asked: int, rounds: int) -> None:
-    """Measure HEAD of an image and a list of 25, on open connections, `asked` in each round."""
+    """Measure HEAD requests for an image, and lists of 25, with `asked` requests in each round.
+
+    Connections stay open between requests.
+    """
     with Client(server) as client:
         images = [
             client.image("POST", "/images", x_image_meta_name=f"image {n}", x_image_meta_is_public="true")

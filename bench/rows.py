@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from figures import Row, at_most, at_most_times, times
 
 GLANCE, REGISTRY, NGINX = "Glance", "registry", "nginx"
-#: Measured peers without a column.
+#: Names under which other figures are recorded. They are shown below the table and have no column.
 MACHINE, V2, ON_POSTGRESQL = "This machine alone", "Calotype through Images v2", "Calotype on PostgreSQL"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes and numbers of requests, which are in the names of lines."""
+    """The sizes and numbers of images and clients. The names of rows contain them."""
 
     image: int
     stream: int

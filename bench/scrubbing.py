@@ -1,7 +1,7 @@
 """Measure the scrubber with its defaults: its processor time, and its effect on other requests.
 
-Two servers have the same images. One scrubs its copies, and the other has its scrubber switched off. Both get
-requests for metadata in turn, and then none, so that other load on the machine affects both.
+Two servers have the same images. One scrubs its copies, and the scrubber of the other is switched off. They
+get requests for metadata in turn, so that other load on the machine affects both. Then both are left idle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from client import Client
 
 from server import Server, change_ini
 
-#: A time before the scrubber's first pass, so that every copy is due.
+#: The time at which the images are said to be stored. It is long ago, so that every copy is due.
 _LONG_AGO = "2020-01-01 00:00:00.000000"
 
 

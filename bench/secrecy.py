@@ -1,8 +1,9 @@
 """Measure whether response times distinguish another project's private image from a missing one.
 
-Requests for both are sent in random order on one connection, and the two distributions of times are compared
-by the Kolmogorov-Smirnov test. Above its critical value, at an error rate of 1 %, a patient attacker learns
-which ids exist. The last figure compares missing ids with other missing ids, and so shows the noise.
+Requests for both are sent in random order on one connection, and the Kolmogorov-Smirnov test compares the two
+distributions of times. If the statistic exceeds its critical value, at an error rate of 1 %, a patient
+attacker can learn which ids exist. The last figure compares missing ids with other missing ids, which shows
+the noise.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from testservers import common
 from calotype.identity.token_file import TokenFile
 from server import Server, change_ini
 
-#: The number of ids of each kind: so many that none is requested often enough to be cached differently.
+#: The number of ids of each kind. With this many, no id is requested often enough for caches to matter.
 IDS = 64
 #: The factor for an error rate of 1 % and two samples of equal size.
 _CRITICAL = math.sqrt(-math.log(0.01 / 2))
@@ -85,7 +86,7 @@ def main() -> None:
     """Print a line for each request. The last column says whether response times reveal ids."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--samples", type=int, default=10_000, metavar="N", help="times each kind is asked for"
+        "--samples", type=int, default=10_000, metavar="N", help="requests for each kind of id"
     )
     samples = parser.parse_args().samples
     with common.run_folder() as folder:

@@ -1,4 +1,4 @@
-"""A server of calotype.ini in its own process, with its memory and processor time."""
+"""Start a server of calotype.ini in its own process, and read its memory and processor time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests.support.ini import INI, ROOT, change_ini
 
 __all__ = ["INI", "PLAIN", "PSERVE", "ROOT", "Server", "change_ini"]
-#: The environment of `make bench`, without test dependencies: installed database drivers are always loaded,
-#: and take 17 MiB.
+#: pserve in the environment of `make bench`, which has no test dependencies. Otherwise, the database drivers
+#: that tests need would be loaded, which takes 17 MiB.
 PLAIN = ROOT / ".venv-plain" / "bin" / "pserve"
 #: The pserve of measured servers.
 PSERVE = PLAIN if PLAIN.exists() else Path(sys.executable).with_name("pserve")

@@ -1,7 +1,7 @@
-"""Measure transfers of a large image to and from S3 and Swift, compared with boto3 and `swift`.
+"""Measure transfers of a large image to and from S3 and Swift, compared with boto3 and the command `swift`.
 
-The store is a real Swift with an S3 API on this machine, started by tests/servers. Compared transfers
-alternate. `python bench/stores.py` measures only this.
+Both stores are one real Swift with an S3 API on this machine, which tests/servers starts. Transfers that are
+compared alternate. `python bench/stores.py` measures only these transfers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SLOW = 50_000_000
 
 @dataclass(frozen=True)
 class Rival:
-    """A program that does the same transfers directly: `upload` from a file, `download` to one, `remove`."""
+    """A program that transfers directly: `upload` from a file, `download` to a file, and `remove`."""
 
     name: str
     upload: Callable[[Path], object]
@@ -45,7 +45,7 @@ class Rival:
 
 
 def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown: int) -> None:
-    """Measure transfers of `size` bytes to and from each store, then of `unknown` bytes without a length."""
+    """Measure transfers of `size` bytes with each store, then uploads of `unknown` bytes without a length."""
     folder.mkdir()
     with started_swift(folder / "swift") as settings:
         ini = write_stores_ini(folder / "stores.ini", settings, settings["S3_ENDPOINT"])
@@ -63,8 +63,8 @@ def measure_stores(report: Report, folder: Path, size: int, rounds: int, unknown
                     report.peak(f"{store}, at start", server.peak_memory())
                     _upload_unknown(server, store, unknown)
                     report.peak(f"{store}, {unknown >> 20:,} MiB", server.peak_memory())
-    report.note("of S3 and Swift: speed, boto3 or `swift` with the same store being 1")
-    report.note(f"peak memory: of unknown length, to a store that takes {SLOW // 1_000_000} MB/s")
+    report.note("ratio of S3 and Swift: speed relative to boto3 or `swift` with the same store")
+    report.note(f"peak memory: uploads of unknown length to a store that takes {SLOW // 1_000_000} MB/s")
 
 
 def _compare(report: Report, server: Server, store: str, rival: Rival, source: Path, rounds: int) -> None:
@@ -113,7 +113,7 @@ def _upload_unknown(server: Server, store: str, size: int) -> None:
 
 
 def boto3_rival(settings: Mapping[str, str]) -> Rival:
-    """boto3 with its default settings."""
+    """Return boto3 with its default settings."""
     client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings["S3_ENDPOINT"],
@@ -135,7 +135,7 @@ def boto3_rival(settings: Mapping[str, str]) -> Rival:
 
 
 def swift_rival(settings: Mapping[str, str]) -> Rival:
-    """The command `swift` with its default settings, including its start."""
+    """Return the command `swift` with its default settings. Its start is measured, too."""
     command = [Path(sys.executable).with_name("swift"), "--auth", settings["SWIFT_AUTH_URL"]]
     command += ["--user", settings["SWIFT_USER"], "--key", settings["SWIFT_KEY"]]
 
@@ -191,8 +191,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="size of the image (1024)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each figure (5)")
-    parser.add_argument("--unknown", type=int, default=10240, metavar="MIB", help="the upload without length")
-    parser.add_argument("--dir", type=Path, help="where the files lie meanwhile (the system's own place)")
+    parser.add_argument("--unknown", type=int, default=10240, metavar="MIB", help="upload of unknown length")
+    parser.add_argument("--dir", type=Path, help="the folder for the files (the system's temporary folder)")
     options = parser.parse_args()
     report = Report()
     with common.run_folder(options.dir) as folder:

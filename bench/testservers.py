@@ -1,4 +1,4 @@
-"""Access to tests/servers/common.py, which installs, starts and ends servers."""
+"""Import tests/servers/common.py, which installs, starts and ends servers."""
 
 import sys
 from pathlib import Path

@@ -8,12 +8,12 @@ import threading
 import time
 
 BLOCK = 1 << 16
-#: Small, so that waiting bytes stay with the sender and not in buffers.
+#: The size of the receive buffer. It is small, so that bytes wait at the sender and not in buffers.
 BUFFER = 1 << 18
 
 
 class Throttle:
-    """Listens for the block. All connections share the rate, and responses are not limited."""
+    """A relay that runs for the block. All connections share the rate. Responses are not limited."""
 
     def __init__(self, host: str, port: int, rate: int):
         self._target = (host, port)

@@ -1,4 +1,4 @@
-"""Durations, and the server's processor time."""
+"""Measure durations, and the server's processor time meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server import Server
 
 
 class Timing:
-    """The rounds of one figure. `count` is the number of repetitions in a round."""
+    """The measured rounds of one figure."""
 
     def __init__(self, server: Server):
         self._server = server
@@ -20,7 +20,7 @@ class Timing:
 
     @contextlib.contextmanager
     def round(self, count: int = 1) -> Iterator[None]:
-        """Measure the block as a round."""
+        """Measure the block as one round. `count` is the number of repetitions in the block."""
         cpu, began = self._server.cpu_seconds(), time.perf_counter()
         yield
         self._seconds.append((time.perf_counter() - began) / count)
@@ -28,10 +28,10 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """The median of the rounds' seconds."""
+        """The median duration of one repetition, in seconds."""
         return median(self._seconds)
 
     @property
     def cpu(self) -> float:
-        """The median of the rounds' seconds of the server's processor time."""
+        """The median of the server's processor time for one repetition, in seconds."""
         return median(self._cpu)

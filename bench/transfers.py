@@ -16,7 +16,10 @@ BLOCK = 1 << 20
 
 
 def measure_transfers(report: Report, server: Server, folder: Path, size: int, rounds: int) -> None:
-    """Upload and download images of `size` bytes. Each is deleted before the next: the disk holds three."""
+    """Measure uploads and downloads of an image of `size` bytes.
+
+    Each image is deleted before the next upload, so the disk holds at most three files of this size.
+    """
     source, copy = folder / "image.raw", folder / "copy.raw"
     write_random(source, size)
     base, upload, download = Timing(server), Timing(server), Timing(server)

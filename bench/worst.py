@@ -1,7 +1,7 @@
 """Print the cost of the worst request of each kind: the server's processor time in milliseconds.
 
-Each request is sent alone to a server of its own with 300 images of 30 KB, on SQLite, or with `--database` on
-PostgreSQL or MariaDB, whose own time is not counted. A whole run on SQLite writes docs/results/costs.md:
+Each request is sent alone to a server with 300 images of 30 KB on SQLite. `--database` selects PostgreSQL or
+MariaDB instead, whose own processor time is not counted. A whole run on SQLite writes docs/results/costs.md:
 
     make bench-worst
     tests/servers/run postgres -- .venv/bin/python bench/worst.py --database postgres
@@ -39,7 +39,7 @@ _PROPERTY = "v" * 4000
 
 @dataclass(frozen=True)
 class Cost:
-    """The result of a request: status (None: no response in time), bytes, and processor time."""
+    """The cost of a request. `status` is None if no response came in time. The sizes are in bytes."""
 
     status: int | None
     sent: int
@@ -57,7 +57,7 @@ def main() -> None:
         "--only", default="", metavar="TEXT", help="the attacks with this text in their names"
     )
     parser.add_argument(
-        "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for one"
+        "--patience", type=float, default=60, metavar="SECONDS", help="how long to wait for a response"
     )
     given = parser.parse_args()
     lines = []
@@ -115,7 +115,7 @@ def _fill(server: Server) -> Targets:
 
 
 def _measure(server: Server, attack: Attack, patience: float) -> Cost:
-    """Return the median of some rounds, or of one if that is slow."""
+    """Return the median of `_ROUNDS` rounds, or the cost of the first round if it takes over a second."""
     costs = [_send(server, attack, patience)]
     while len(costs) < _ROUNDS and costs[0].milliseconds < 1000 and costs[0].status is not None:
         costs.append(_send(server, attack, patience))
@@ -136,7 +136,7 @@ def _send(server: Server, attack: Attack, patience: float) -> Cost:
 
 
 def _exchange(server: Server, request: bytes, patience: float) -> bytes:
-    """Send a request and return the whole response, which is empty if none comes."""
+    """Send a request and return the whole response; b"" if there is no response."""
     answer = b""
     with contextlib.closing(server.connect()) as connection, contextlib.suppress(OSError):
         connection.settimeout(patience)

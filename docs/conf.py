@@ -1,4 +1,4 @@
-"""Sphinx: the documentation is Markdown, read by myst-parser."""
+"""The configuration of Sphinx. The documentation is Markdown, which myst-parser reads."""
 
 project = "Calotype"
 author = "The Calotype authors"
@@ -9,5 +9,5 @@ html_theme_options = {"description": "Machine images, in stores that are plugins
 html_show_copyright = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
-# PasteDeploy's own form of ini files, with colons in section names, is more than the lexer knows.
+# The lexer does not know the ini files of PasteDeploy, whose section names contain colons.
 suppress_warnings = ["misc.highlighting_failure"]

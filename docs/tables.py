@@ -1,4 +1,4 @@
-"""Write the tables of docs/configuration.md and docs/commands.md from the code that declares what is in them.
+"""Write the tables of docs/configuration.md and docs/commands.md from the code.
 
     python docs/tables.py
 
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from calotype.cli import main
+from calotype.config.plugins import Installed
 from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
@@ -32,7 +33,7 @@ COMMANDS = Path(__file__).with_name("commands.md")
 DRIVERS = ("file", "s3", "swift", "http")
 
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.S)
-#: What marks a field as a time: its type alone is a number's.
+#: The metadata that marks a field as a time, because the type of such a field is that of a number.
 _TIME = typing.get_args(Seconds)[1]
 _COLLECTIONS = (tuple, list, set, frozenset)
 _NAMES: dict[type, str] = {
@@ -61,7 +62,7 @@ def write() -> None:
 
 
 def with_tables(text: str) -> str:
-    """The page's text with every table as the models have it."""
+    """Return the page's text, with all tables written again from the models."""
     return _TABLE.sub(lambda match: match[1] + _table(match[2]) + match[3], text)
 
 
@@ -75,7 +76,7 @@ def _table(name: str) -> str:
     if name == "server":
         declared = ServerSettings.declared.items()
         return _rows((name, *_server_setting(one), one.description) for name, one in declared)
-    return _rows(_fields(discovery.load(name).store_class.Options, ""))
+    return _rows(_fields(discovery.load(Installed(), name).store_class.Options, ""))
 
 
 def commands(
@@ -90,7 +91,7 @@ def commands(
 
 
 def _command(words: tuple[str, ...], command: click.Command) -> str:
-    """A section of docs/commands.md: how the command is called, what it does, its options."""
+    """Return a section of docs/commands.md: the command line, the description and the options."""
     arguments = [
         one.make_metavar(click.Context(command))
         for one in command.params
@@ -135,7 +136,7 @@ def _rows(rows: Iterable[tuple[str, str, str, str]]) -> str:
 
 
 def _kind(annotation: Any) -> str:
-    """A type in words."""
+    """Return a description of a type."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _kind(parts[0])
@@ -159,7 +160,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _text(value: Any) -> str:
-    """A default as it would be written in the ini file."""
+    """Return a default in the form of the ini file."""
     if value is None or value == "":
         return ""
     if isinstance(value, bool):

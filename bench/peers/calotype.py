@@ -19,10 +19,10 @@ BIN = Path(sys.executable).parent
 
 
 class Calotype(Peer):
-    """Calotype with the classic dialect, in which one request makes an image with its bytes."""
+    """Calotype with the classic dialect, in which one request creates an image with its bytes."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
-        """`settings`: other values for `[app:main]` than those of calotype.ini."""
+        """Create the peer. `settings` replace values in `[app:main]` of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
@@ -87,7 +87,7 @@ class Calotype(Peer):
 
 
 class CalotypeV2(Calotype):
-    """Calotype with Images v2, in which an image and its bytes are two requests, as with Glance."""
+    """Calotype with Images v2, which needs two requests to create an image with its bytes, as Glance does."""
 
     def store(self, client: Client, content: Content) -> str:
         return store_v2(client, content)

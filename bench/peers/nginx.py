@@ -11,7 +11,7 @@ from testservers import common
 
 from peers.peer import PROCESSES, Content, Peer, Refused
 
-#: In one folder with the temporary files of bodies, because a PUT ends with a rename.
+#: Bodies and their temporary files are in one folder, because nginx ends a PUT with a rename.
 CONF = """
 daemon off;
 {user}

@@ -49,13 +49,13 @@ class Refused:
 class Peer(ABC):
     """A server with its data in a folder, from `prepare` and `start` to `stop`."""
 
-    #: What it is called in the table.
+    #: The name of the peer in the table.
     name: str
-    #: Whether it can list images, a few of many.
+    #: True if the peer can list images in pages.
     lists = True
-    #: Whether it can be filled with the most images in a reasonable time.
+    #: True if the peer can be filled with the largest number of images in a reasonable time.
     lists_most = True
-    #: Whether 200 slow readers leave it able to answer anybody.
+    #: True if the peer still answers other clients while 200 clients read slowly.
     bears_slow_readers = True
 
     def __init__(self, folder: Path):
@@ -96,11 +96,11 @@ class Peer(ABC):
         raise NotImplementedError
 
     def populate(self, count: int) -> None:
-        """Fill the peer until it has this many images in lists."""
+        """Add this many images, which lists show."""
         raise NotImplementedError
 
     def start(self) -> float:
-        """Start the peer, and return the time in seconds until it answered."""
+        """Start the peer, and return the time in seconds until its first response."""
         began = time.perf_counter()
         self.spawn()
         while any(process.poll() is None for process in self._started):
@@ -120,7 +120,7 @@ class Peer(ABC):
 
     @property
     def log(self) -> Path:
-        """The file with the output of its processes."""
+        """The file with the output of the peer's processes."""
         return self.folder / "log" / "server"
 
     def connect(self, receive_buffer: int | None = None) -> socket.socket:

@@ -168,7 +168,7 @@ def test_an_extension_can_have_a_route_options_and_background_work(bench: Bench,
         (PLAIN + "def work(service, options): return [1/0]", "failed with ZeroDivisionError"),
     ],
 )
-def test_an_extension_that_fails_at_the_start_is_named(
+def test_an_extension_that_fails_ends_the_start_with_a_sentence_that_names_it(
     source: str, told: str, bench: Bench, extend: Install
 ) -> None:
     extend("faces", source)

@@ -31,7 +31,7 @@ MODULES = modules()
     ["calotype.stores", "calotype.egress", "calotype.images.lifecycle", "calotype.database.database"],
 )
 @pytest.mark.parametrize("library", ["pyramid", "webob", "waitress"])
-def test_layers_below_http_do_not_load_it(package, library):
+def test_layers_below_http_load_no_http_library(package, library):
     code = f"import sys, {package}; sys.exit({library!r} in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -76,7 +76,7 @@ WITH_ALL = [name for name in PACKAGES if "__all__" in (MODULES[name].read_text()
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_lists_existing_names_once(name):
+def test_each_public_name_of_a_package_exists_and_is_listed_once(name):
     package = importlib.import_module(name)
 
     assert [each for each in package.__all__ if not hasattr(package, each)] == []
@@ -84,7 +84,7 @@ def test_all_lists_existing_names_once(name):
 
 
 @pytest.mark.parametrize("name", WITH_ALL)
-def test_all_lists_every_name_that_others_import_from_the_package(name):
+def test_each_name_that_others_import_from_a_package_is_public(name):
     exported = set(importlib.import_module(name).__all__)
     wanted = set()
     for module, path in MODULES.items():
@@ -95,6 +95,20 @@ def test_all_lists_every_name_that_others_import_from_the_package(name):
                 wanted |= {alias.name for alias in node.names if f"{name}.{alias.name}" not in MODULES}
 
     assert wanted - exported == set()
+
+
+def test_type_checkers_see_every_name_of_the_kit():
+    """The kit imports its names at their first use, which type checkers cannot follow."""
+    tree = ast.parse(MODULES["calotype.testing"].read_text())
+    seen = [
+        alias.asname
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for line in block.body
+        for alias in line.names
+    ]
+
+    assert sorted(seen) == sorted(importlib.import_module("calotype.testing").__all__)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

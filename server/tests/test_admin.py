@@ -135,7 +135,7 @@ def test_an_admin_address_that_is_taken_stops_the_start():
             serve(Asking(f"127.0.0.1:{port}"), ServerSettings(listen="127.0.0.1:0"))
 
 
-def test_an_admin_address_that_is_a_public_address_stops_the_start():
+def test_an_admin_address_equal_to_a_public_address_stops_the_start():
     with socket.create_server(("127.0.0.1", 0)) as free:
         where = f"127.0.0.1:{free.getsockname()[1]}"
     for reuse_port in (False, True):  # with reuse_port, both would listen, and share the requests

@@ -91,17 +91,17 @@ def test_an_ambiguous_request_is_refused_and_no_bytes_after_it_are_read(request_
 
 
 @pytest.mark.parametrize("value", [b"gzip, chunked", b"gzip", b"identity", b"\x85chunked", b"xchunked"])
-def test_another_transfer_coding_is_not_implemented(value):
+def test_a_transfer_coding_other_than_chunked_gets_501(value):
     assert parse(head(b"Transfer-Encoding: " + value)).error.code == 501
 
 
-def test_too_many_headers_are_too_large():
+def test_a_request_with_too_many_headers_gets_431():
     lines = [b"X-%d: 1" % number for number in range(SETTINGS.max_request_headers)]
     assert parse(head(*lines[1:])).error is None
     assert parse(head(*lines)).error.code == 431
 
 
-def test_a_head_above_the_limit_is_too_large():
+def test_a_head_above_the_limit_gets_431():
     assert parse(head(b"X: " + b"a" * SETTINGS.max_request_header_size)).error.code == 431
 
 
@@ -123,7 +123,7 @@ def test_every_kind_of_host_is_accepted(host):
     assert parse(head(host=b"Host: " + host)).error is None
 
 
-def test_http_1_0_needs_no_host():
+def test_a_request_of_http_1_0_needs_no_host():
     assert parse(b"GET / HTTP/1.0\r\n\r\n").error is None
 
 

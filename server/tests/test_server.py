@@ -98,7 +98,7 @@ def test_an_application_with_hooks_is_found_behind_filters(filters):
     assert (hooks.admin_listen, hooks.stop_serving()) == (None, None)
 
 
-def test_an_application_without_hooks_is_served_too():
+def test_an_application_without_hooks_is_served():
     looping = Filter(None)
     looping._app = looping
     for served in (Filter(LocalOnly), Filter(None), looping):

@@ -17,7 +17,7 @@ def test_every_setting_has_its_default_and_a_description():
         assert setting.description.endswith(".")
 
 
-def test_numbers_and_lists_are_accepted_too():
+def test_a_setting_can_be_a_number_or_a_list_instead_of_text():
     settings = ServerSettings(drain_timeout=1.5, reuse_port=True, underscore_headers=["X-Object-Meta-"])
     assert (settings.drain_timeout, settings.reuse_port) == (1.5, True)
     assert settings.underscore_prefixes == (b"x-object-meta-",)
@@ -28,14 +28,14 @@ def test_no_default_spills_a_response_to_a_temporary_file():
     assert settings.outbuf_overflow > 2 * settings.outbuf_high_watermark
 
 
-def test_without_an_address_it_listens_on_loopback_only():
+def test_a_server_without_an_address_listens_on_loopback_only():
     settings = ServerSettings()
     host, _, port = LISTEN.partition(":")
     assert [where[3] for where in settings.listen] == [(host, int(port))]
     assert not list(settings.beyond_loopback())
 
 
-def test_text_from_an_ini_file_is_read():
+def test_the_text_of_an_ini_file_becomes_typed_settings():
     settings = ServerSettings(
         threads="3", clear_untrusted_proxy_headers="false", uncounted_addresses="10.0.0.1 ::1"
     )
@@ -89,20 +89,20 @@ def test_a_wrong_setting_is_refused_in_a_sentence(given, says):
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "localhost:1"])
-def test_loopback_addresses_are_not_beyond_loopback(listen):
+def test_a_loopback_address_is_not_reported_as_beyond_loopback(listen):
     assert not list(ServerSettings(listen=listen).beyond_loopback())
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "127.0.0.1:1 192.0.2.1:1"])
-def test_other_addresses_are_beyond_loopback(listen):
+def test_an_address_that_is_not_loopback_is_reported_as_beyond_loopback(listen):
     assert list(ServerSettings(listen=listen).beyond_loopback())
 
 
-def test_a_unix_socket_is_not_beyond_loopback(tmp_path):
+def test_a_unix_socket_is_not_reported_as_beyond_loopback(tmp_path):
     assert not list(ServerSettings(unix_socket=str(tmp_path / "socket")).beyond_loopback())
 
 
-def test_inherited_sockets_are_checked_too():
+def test_an_inherited_socket_beyond_loopback_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as near, socket.create_server(("0.0.0.0", 0)) as far:
         assert not list(ServerSettings(sockets=[near]).beyond_loopback())
         assert list(ServerSettings(sockets=[far]).beyond_loopback()) == ["0.0.0.0"]

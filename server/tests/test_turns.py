@@ -143,7 +143,7 @@ def test_a_heavy_caller_has_few_requests_running_while_others_come(world: World)
 
 
 @pytest.mark.parametrize("request_", [PLAIN, DOCUMENT], ids=["plain", "document"])
-def test_an_unidentified_heavy_caller_has_few_requests_running_too(world: World, request_: Request) -> None:
+def test_an_unidentified_heavy_caller_has_few_requests_running(world: World, request_: Request) -> None:
     world.queue = Turns(9, kept=1)
     world.wait("at 192.0.2.1", "b")
     assert [world.take(), world.take()] == ["at 192.0.2.1", "b"]

@@ -10,7 +10,7 @@ from tests.clients.clients import Clients
 from tests.support.pages import DOCS, read_blocks
 
 
-def test_the_commands_of_the_page_work(without_identities: Clients, tmp_path: Path) -> None:
+def test_the_commands_of_the_page_about_clients_work(without_identities: Clients, tmp_path: Path) -> None:
     blocks = [block.text for block in read_blocks(DOCS / "clients.md") if block.language == "sh"]
     assert len(blocks) == 2
     script = "".join(blocks).replace("http://127.0.0.1:9292", without_identities.server.base)

@@ -215,7 +215,7 @@ def test_a_new_database_cannot_use_a_full_store_until_the_place_is_taken_over(
 
     shown = fresh.manage("stores", "--claim", "main", "--from", owner, "--yes")
     assert "run calotype-manage" not in shown.partition("It holds")[0]
-    assert "It holds 1 blobs with 31 bytes in all; 0 of them belong to images of this database." in shown
+    assert "It holds 1 blob with 31 bytes in all; 0 of them belong to images of this database." in shown
     assert image["id"] in shown
     assert serve(running, fresh).upload(b"new")["store"] == "main"
     assert "its place belongs to store 'main' of database" in first.refusal()

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
+from calotype.database.errors import SchemaMismatch
 from calotype_metadefs import MIGRATIONS
 from calotype_metadefs.database import Kind
 from calotype_metadefs.verbs import DefinitionDraft, Metadefs, NamespaceDraft
@@ -39,6 +40,30 @@ def test_migrations_agree_with_the_models(database: str) -> None:
 
     assert differences(engine) == []
     engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_user_who_does_not_own_the_database_is_told_how_to_own_it(database: str) -> None:
+    owner = build_engine(database)
+    with owner.begin() as connection:
+        connection.execute(text("CREATE ROLE guest LOGIN PASSWORD 'hunter2'"))
+        connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))  # as PostgreSQL 15 does
+    url = owner.url.set(username="guest", password="hunter2")
+    engine = build_engine(url)
+    try:
+        with pytest.raises(SchemaMismatch) as caught:
+            migrate.upgrade(engine)
+    finally:
+        engine.dispose()
+        with owner.begin() as connection:
+            connection.execute(text("DROP ROLE guest"))
+        owner.dispose()
+
+    assert str(caught.value) == (
+        f"the database {url.render_as_string()} cannot be used: permission denied for schema public: the "
+        f"user of the URL must own the database: make it with `createdb -O guest {url.database}`, or run "
+        f"ALTER DATABASE {url.database} OWNER TO guest"
+    )
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)
@@ -111,6 +136,20 @@ def test_an_image_can_be_created_read_changed_and_deleted(served: Server) -> Non
         verbs += [record["verb"] for record in page["audit"]]
         path = page.get("next")
     assert verbs == ["delete", "update", "upload", "create"]
+
+
+@pytest.mark.parametrize("database", ["sqlite", *BOTH], indirect=True)
+def test_the_stores_that_hold_images_are_found_by_their_names(database: str, served: Server) -> None:
+    names = ["a", "a-b", "a2", "a_b", "ab", "empty"]
+    engine = build_engine(database)
+    images = [served.upload(b"bytes")["id"] for _ in names]
+    with engine.begin() as connection:
+        for name, image in zip(names, images, strict=True):
+            moved = text("UPDATE image_locations SET store = :name, state = :state WHERE image_id = :image")
+            state = "doomed" if name == "empty" else "stored"
+            connection.execute(moved, {"name": name, "state": state, "image": image})
+    assert Database(engine).stores_with_images() == sorted(names[:-1])
+    engine.dispose()
 
 
 @pytest.mark.parametrize("database", BOTH, indirect=True)

@@ -59,7 +59,9 @@ def dump(path: Path) -> set[str]:
         return {line for line in raw.iterdump() if "alembic_version" not in line}
 
 
-def test_the_last_revision_is_adopted_and_keeps_every_row(engine: Engine, path: Path) -> None:
+def test_a_database_at_the_last_unreleased_revision_is_adopted_with_every_row(
+    engine: Engine, path: Path
+) -> None:
     before = dump(path)
 
     migrate.upgrade(engine, BRANCHES)
@@ -88,7 +90,9 @@ def test_definitions_wait_for_their_extension_to_be_switched_on(engine: Engine, 
 
 
 @pytest.mark.parametrize("revision", ["0001", "0005", "0009"])
-def test_all_older_revisions_are_refused_with_one_sentence(engine: Engine, path: Path, revision: str) -> None:
+def test_a_database_at_any_older_unreleased_revision_is_refused_with_one_sentence(
+    engine: Engine, path: Path, revision: str
+) -> None:
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute(f"UPDATE alembic_version SET version_num = '{revision}'")
         raw.commit()

@@ -297,8 +297,52 @@ def test_a_folder_without_a_database_gets_no_backup(content: bytes | None, tmp_p
     assert database.exists() is (content is not None)
 
 
-def test_the_page_has_the_paths_that_these_tests_use() -> None:
-    """The tests set the same variables as the page."""
-    text = block_called(PAGE, "where things are").text
+@pytest.mark.parametrize("part", ["SQLite", "the file store", "the configuration and the tokens"])
+def test_restoring_from_an_empty_folder_changes_nothing(part: str, tmp_path: Path) -> None:
+    """On another day than that of the backup, the folder of the day is empty."""
+    need_commands("rsync")
+    backup, etc = tmp_path / "backup", tmp_path / "etc"
+    backup.mkdir()
+    etc.mkdir()
+    here = Place(tmp_path / "here", SQLite(), backup)
+    here.configure(etc)
+    (here.folder / "images").mkdir()
+    for name in ("calotype.sqlite", "calotype.sqlite-wal", "calotype.sqlite-shm", "images/1", "tokens.json"):
+        (here.folder / name).write_text(name)
+    before = contents(tmp_path)
+
+    # Typed at a prompt, a command that fails does not end the shell.
+    here.run(f"set +e; {block_called(PAGE, f'restore {part}').text}\ntest $? != 0")
+
+    assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[Path, tuple[int, str]]:
+    """Return the mode and the text of each file below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: (path.stat().st_mode, path.read_text()) for path in files}
+
+
+def test_a_restored_sqlite_database_has_the_mode_of_a_new_one_and_no_old_log(tmp_path: Path) -> None:
+    need_commands("sqlite3")
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    here = Place(tmp_path / "here", SQLite(), backup)
+    here.run('calotype-manage db upgrade "$INI"')
+    database = here.folder / "calotype.sqlite"
+    made = database.stat().st_mode
+    here.follow("back up SQLite")
+    database.unlink()
+    log = here.folder / "calotype.sqlite-wal"
+    log.write_text("of the lost database")
+
+    here.run("umask 022; " + block_called(PAGE, "restore SQLite").text)
+
+    assert (oct(database.stat().st_mode), log.exists()) == (oct(made), False)
+
+
+@pytest.mark.parametrize("caption", ["where things are", "where the backup is"])
+def test_the_page_sets_the_variables_that_these_tests_set(caption: str) -> None:
+    text = block_called(PAGE, caption).text
 
     assert [line.partition("=")[0] for line in text.splitlines()[:3]] == ["INI", "DATA", "BACKUP"]

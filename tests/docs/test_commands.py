@@ -49,7 +49,7 @@ def fault(words: list[str]) -> str | None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_command_that_a_page_names_exists_with_these_options(page: Path) -> None:
+def test_a_command_that_a_page_names_exists_with_the_options_on_the_page(page: Path) -> None:
     """r1-E20, r1-E21"""
     assert [(words, wrong) for words in typed(page) if (wrong := fault(words))] == []
 

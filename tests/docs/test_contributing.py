@@ -48,14 +48,17 @@ def test_each_target_of_make_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_each_program_that_a_page_names_is_known(page: Path) -> None:
-    """make, bash and python with a script: a page that names another program needs a test of its own."""
+    """make, bash and python with a script: a page that names another program needs a test of its own.
+
+    test_commands.py has the one for `calotype-manage`.
+    """
     typed = [text.split()[0] for text in code(page) if " " in text and not text.startswith("[")]
     programs = {word for word in typed if re.fullmatch(r"[\w./-]+", word)}
 
-    assert programs <= {"make", "bash", ".venv/bin/python", "calotype.identity"}
+    assert programs <= {"make", "bash", ".venv/bin/python", "calotype-manage", "calotype.identity"}
 
 
-def test_paths_and_commands_are_found() -> None:
+def test_the_paths_and_commands_of_a_page_are_found() -> None:
     named = set(paths(PAGES[0]))
 
     assert {"core/tests/transfers/test_leases.py", ".ci/run", "docs/tables.py", "setup.cfg"} <= named

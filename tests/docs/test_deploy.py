@@ -156,7 +156,7 @@ def test_systemd_rates_the_exposure_of_each_unit_as_low(name: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_both_units_differ_only_in_their_names() -> None:
+def test_the_two_systemd_units_differ_only_in_their_descriptions() -> None:
     one, several = ((DEPLOY / name).read_text().splitlines() for name in UNITS)
 
     differing = [line for line, other in zip(one, several, strict=True) if line != other]

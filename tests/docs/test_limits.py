@@ -21,7 +21,7 @@ def constant(name: str) -> Any:
     return getattr(importlib.import_module(module), last)
 
 
-def test_every_row_of_the_table_is_read() -> None:
+def test_every_row_of_the_table_of_limits_is_read() -> None:
     lines = [line for line in SECTION.splitlines() if line.startswith("| ")]
     assert len(lines) - 2 == len(ROWS) > 20
 
@@ -34,7 +34,7 @@ def test_a_constant_has_the_value_on_the_page(what: str, limit: str, where: str)
 
 
 @pytest.mark.parametrize(("what", "limit", "where"), [row for row in ROWS if row[1] == "setting"])
-def test_each_setting_of_the_table_exists(what: str, limit: str, where: str) -> None:
+def test_each_setting_in_the_table_of_limits_exists(what: str, limit: str, where: str) -> None:
     """r1-D1"""
     for name in re.findall(r"`calotype\.(\w+)`", where):
         assert name in Settings.model_fields, what

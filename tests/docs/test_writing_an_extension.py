@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.docs.test_writing_a_store import app_lines, run
+from tests.docs.test_writing_a_store import app_lines, created, run
 from tests.support.pages import DOCS, block_called, read_blocks
 from tests.support.server import Server
 from tests.support.waiting import wait_for
@@ -24,12 +24,10 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment in which the page's distribution counts as installed."""
-    folder = tmp_path_factory.mktemp("notes")
+    folder = created(tmp_path_factory.mktemp("notes"), PAGE)
     for block in read_blocks(PAGE):
-        if block.caption and (block.caption == "pyproject.toml" or block.caption.startswith("src/")):
-            path = folder / block.caption
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text)
+        if block.language == "python":
+            assert block.text in (folder / block.caption.removeprefix("from ")).read_text()
     site = folder / "site"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     run([*command, "--disable-pip-version-check", "--target", site, folder])
@@ -42,9 +40,9 @@ def server(start_server: StartServer, env: dict[str, str]) -> Server:
     return start_server(lines, env={"PYTHONPATH": env["PYTHONPATH"]})
 
 
-def test_the_pages_extension_keeps_notes(server: Server, env: dict[str, str]) -> None:
+def test_the_pages_extension_keeps_texts(server: Server, env: dict[str, str]) -> None:
     image_id = server.reserve(name="a")["id"]
-    typed = block_called(PAGE, "a note, written and read").text
+    typed = block_called(PAGE, "a text, written and read").text
     assert server.get(f"/v2/notes/{image_id}").status == 404
     typed = typed.replace("http://127.0.0.1:9292", server.base).replace("IMAGE_ID", image_id)
     for line in typed.splitlines():
@@ -64,7 +62,7 @@ def test_the_pages_extension_keeps_notes(server: Server, env: dict[str, str]) ->
 def assert_forgotten(server: Server) -> None:
     """Wait until the background work has removed the notes of deleted images."""
     with sqlite3.connect(server.data_dir / "calotype.sqlite") as raw:
-        wait_for(lambda: raw.execute("SELECT count(*) FROM notes").fetchone() == (0,), seconds=20)
+        wait_for(lambda: raw.execute("SELECT count(*) FROM notes_texts").fetchone() == (0,), seconds=20)
 
 
 def test_the_pages_extension_is_off_without_its_lines(start_server: StartServer, env: dict[str, str]) -> None:

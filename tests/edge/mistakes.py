@@ -90,7 +90,12 @@ AT_START = {
         "'${file:/nowhere/x}' needs the file /nowhere/x, which does not exist: create it",
     ),
     "a URL": app("sqlalchemy.url", "sqlite//x", "line ", "it is not a URL"),
-    "a database of another kind": app("sqlalchemy.url", "oracle://u:hunter2@h/x", "line "),
+    "a database of another kind": app(
+        "sqlalchemy.url",
+        "oracle://u:hunter2@h/x",
+        "line ",
+        "a database of the kind oracle:// is not supported: use one of sqlite://, postgresql+psycopg:// and",
+    ),
     "a URL of libpq's": app(
         "sqlalchemy.url", "postgres://u:hunter2@h/x", "line ", "write postgresql+psycopg:// for postgres://"
     ),
@@ -198,8 +203,40 @@ AT_START = {
         "calotype.migrate=false", "calotype.migrate", "it is a setting", status=2
     ),
     "no variable": variable("quickly", "'quickly'", "NAME=VALUE", status=2),
+    "a variable with dashes": variable(
+        "--http_port=9702",
+        "there is no option --http_port: a variable has no dashes: write http_port=9702",
+        status=2,
+    ),
     "a URL for a variable": variable(
         "postgresql+psycopg://u:hunter2@h/x", "'postgresql+psycopg://***@h/x' is not a variable", status=2
+    ),
+    # Lines that are indented
+    "an indented line": replaced(
+        "calotype.migrate = true\n",
+        "calotype.migrate = true\n  calotype.lease = 5m\n",
+        "test.ini, line 15: calotype.lease is indented, so the line belongs to the value of calotype.migrate",
+        ": remove the blanks before it",
+    ),
+    "an indented line of the server": replaced(
+        "underscore_headers",
+        "threads = 16\n  min_rate = 4\nunderscore_headers",
+        "min_rate is indented, so the line belongs to the value of threads: remove the blanks before it",
+    ),
+    "an indented variable": replaced(
+        "data_dir = %(here)s/var\n",
+        "data_dir = %(here)s/var\n  password = hunter2\n",
+        "test.ini, line 9: password is indented, so the line belongs to the value of data_dir",
+    ),
+    # Lines in the wrong section
+    "a setting among the variables": replaced(
+        "[DEFAULT]\n",
+        "[DEFAULT]\ncalotype.identity = tokens\n",
+        "test.ini, line 7: calotype.identity: it has no effect in [DEFAULT], which holds variables: ",
+        "move it into [app:main]",
+    ),
+    "an option among the variables": replaced(
+        "[DEFAULT]\n", "[DEFAULT]\nstore.file.quota = 1GiB\n", "line 7: store.file.quota: it has no effect in"
     ),
     # The server
     "a port": variable(
@@ -243,11 +280,16 @@ AT_START = {
         "did you mean file?",
     ),
     "a separator in the list of stores": app(
-        "calotype.stores", "file; http", "line 13: store 'file;'", "are separated by blanks or commas"
+        "calotype.stores", "file; http", "line 14: store 'file;'", "are separated by blanks or commas"
     ),
     "a name of a store in a key": Mistake(
         ("line 14: store 'fil': it has options but is not named in calotype.stores (did you mean file?)",),
         {"calotype.stores": "file", "store.fil.create": "true"},
+    ),
+    "an empty default store": replaced(
+        "calotype.default_store = file",
+        "calotype.default_store =",
+        "test.ini, line 15: calotype.default_store names no store: name one, or remove the line",
     ),
     "a default store": Mistake(
         ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}
@@ -275,11 +317,19 @@ AT_START = {
     ),
     "a missing directory": named("store 'file'", "does not exist", "path = /nowhere/x", path="/nowhere/x"),
     "a file for a directory": named(
-        "Not a directory", "{home}/calotype.sqlite", path="{home}/calotype.sqlite"
+        "(Not a directory): a part of its path is a file, or the path is a symbolic link; correct the option",
+        "{home}/calotype.sqlite",
+        path="{home}/calotype.sqlite",
     ),
     "a directory without a marker": named("has no .calotype-store marker", path="{home}"),
     "a directory for all": named(
         "chmod go-w", path="{home}/images", before=lambda home: (home / "images").chmod(0o777)
+    ),
+    "a directory of another store": named(
+        "its directory belongs to another store, which is 'fast', as .calotype-store in it says: give each",
+        "write file into that file (path = {home}/images)",
+        path="{home}/images",
+        before=lambda home: (home / "images" / ".calotype-store").write_text("fast\n"),
     ),
     "a CA file of another store": Mistake(
         ("store 'http'", "ca_bundle", "no certificates"),
@@ -307,9 +357,17 @@ AT_START = {
         {"calotype.migrate": "false"},
         variables=("data_dir={home}/new",),
     ),
+    "a database below a file": app(
+        "sqlalchemy.url",
+        "sqlite:///{home}/text/new/x.sqlite",
+        "line ",
+        "{home}/text",
+        ": a part of the path is a file; correct the path",
+    ),
     "no database": app("sqlalchemy.url", "sqlite:////proc/x/y.sqlite", "line ", "/proc/x"),
     "a database that is none": Mistake(
-        ("{home}/text", "not a database"), {"sqlalchemy.url": "sqlite:///{home}/text"}
+        ("{home}/text", "file is not a database: name another file in sqlalchemy.url, or restore this one"),
+        {"sqlalchemy.url": "sqlite:///{home}/text"},
     ),
     "a database server that is away": Mistake(
         ("u:***@127.0.0.1:1/x",), {"sqlalchemy.url": "postgresql+psycopg://u:hunter2@127.0.0.1:1/x"}
@@ -320,6 +378,7 @@ AT_START = {
         {**TOKENS, "calotype.tokens_file": "tokens.json"},
     ),
     "a directory for the file of tokens": Mistake(
-        ("/proc", "cannot be read", "Is a directory"), {**TOKENS, "calotype.tokens_file": "/proc"}
+        ("/proc", "cannot be read: Is a directory: correct calotype.tokens_file"),
+        {**TOKENS, "calotype.tokens_file": "/proc"},
     ),
 }

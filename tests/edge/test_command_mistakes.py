@@ -80,7 +80,22 @@ COMMANDS = {
     "days that are no number": (
         ["token", "add", "INI", "HOME", "--user", "u", "--days", "nan"],
         2,
-        "not nan",
+        "not 'nan'",
+    ),
+    "days that are a word": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "many"],
+        2,
+        "it must be a number of days above 0, such as 365, not 'many'",
+    ),
+    "no days": (
+        ["token", "add", "INI", "HOME", "--user", "u", "--days", "0"],
+        2,
+        "above 0, such as 365, not '0'",
+    ),
+    "a number of removals": (
+        ["fsck", "INI", "HOME", "--repair", "--yes-remove", "all"],
+        2,
+        "it must be a whole number, such as 25, not 'all'",
     ),
     "too many days": (["token", "add", "INI", "HOME", "--user", "u", "--days", "1e12"], 2, "number of days"),
     "a time": (["audit", "INI", "HOME", "--since", "yesterday"], 2, "not 'yesterday'"),
@@ -135,6 +150,10 @@ URLS = {
     "memory by a URI": ("sqlite:///file::memory:?uri=true", "a database in memory cannot be used"),
     "memory by a mode": ("sqlite:///file:x?mode=memory&uri=true", "a database in memory cannot be used"),
     "three slashes": ("sqlite:///srv/x.sqlite", "its path srv/x.sqlite is relative"),
+    "a parameter of a URI": (
+        "sqlite:///{home}/x.sqlite?mode=rw",
+        "its parameter mode has no effect, because SQLite reads it only in a URI: remove ?mode=...",
+    ),
     "a directory": ("sqlite:///{home}", "{home} is a directory: name a file in it"),
     "a placeholder": ("postgresql+psycopg://user@host:port/x", "the port must be a number, not 'port'"),
     "a port": ("postgresql+psycopg://user@host:99999/x", "from 1 to 65535, not '99999'"),
@@ -359,7 +378,7 @@ def test_a_file_of_tokens_that_admits_nobody_is_a_warning(
     assert "--user NAME --project NAME`" in done.output  # a token without a project cannot upload
 
 
-def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
+def test_the_command_token_revoke_prints_the_id_of_the_revoked_token(tmp_path: Path) -> None:
     added = run_here("token", "add", INI, "--user=u", "--project=p", f"data_dir={tmp_path}")
     token = added.stdout.split()[-1]
     done = run_here("token", "revoke", INI, token, f"data_dir={tmp_path}")
@@ -370,8 +389,10 @@ def test_a_revoked_token_is_confirmed(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[\n{]", "line 2 column 2"),
-        ('[{"id": "x", "sha256": "y"}]', "token 1, user: Field required"),
-        ("{}", "is damaged: input should be a valid array"),
+        ('[{"id": "x", "sha256": "y"}]', "token 1, user: must be set"),
+        ('[{"id": 1, "sha256": "y", "user": "u"}]', "token 1, id: must be a text in quotes"),
+        ("[1]", "token 1, the whole entry: must be an object, from { to }"),
+        ("{}", "is damaged: line 1: the file must hold a list of tokens, from [ to ]"),
     ],
 )
 def test_a_damaged_file_of_tokens_is_refused_with_its_place_and_a_remedy(
@@ -412,7 +433,7 @@ def test_a_store_with_images_is_not_created_again_unless_the_operator_insists(
         assert (done.exit_code, done.stdout) == (1, ""), done.output
         said = "The database has 2 images in store 'file': mount its disk; for a new, empty store use "
         assert f"{said}calotype-manage stores {server.ini} " in done.stderr
-        assert done.stderr.endswith("--create file --yes\n")
+        assert done.stderr.endswith(f"--create file --yes (path = {images})\n")
         assert not [*images.rglob("*")] or [path.name for path in images.iterdir()] == [".calotype-store"]
     done = run_here("stores", server.ini, *server.variables, "--create=file", "--yes")
     assert (done.exit_code, "reachable" in done.stdout) == (0, True), done.output

@@ -76,6 +76,7 @@ def test_a_mistake_ends_the_start_with_one_sentence_and_a_status_that_is_not_0(
     assert done.returncode == AT_START[name].status, done.stdout
     assert "Traceback" not in done.stdout
     assert "hunter2" not in done.stdout
+    assert "stevedore" not in done.stdout
     assert not (home / "new").exists(), "the start left a directory"
     said = [line for line in done.stdout.splitlines() if line.startswith("calotype: ")]
     assert len(said) == 1, done.stdout
@@ -144,7 +145,7 @@ WARNINGS = {
     "a staging store that is off": (
         {"calotype.staging_store": "s3"},
         {},
-        r"calotype.staging_store names the store 's3', which is off: option bucket is missing",
+        r"calotype.staging_store names the store 's3', which is off: no key store\.s3\.\* is set",
     ),
 }
 

@@ -118,7 +118,7 @@ def sweep_ends_it(server: Server) -> bool:
     """Return whether a sweep of another process ends the server's upload, whose lease is one second."""
     end = time.monotonic() + 3
     while time.monotonic() < end:
-        if run_manage(["sweep", server.ini, *server.variables]).stdout.startswith("1 uploads ended"):
+        if run_manage(["sweep", server.ini, *server.variables]).stdout.startswith("1 upload ended"):
             return True
         time.sleep(0.1)
     return False

@@ -113,7 +113,7 @@ def test_an_invalid_size_is_400_and_leaves_no_record(server: Server, size: bytes
     assert_never_recorded(server, image_id)
 
 
-def test_the_largest_size_exceeds_the_cap(server: Server) -> None:
+def test_the_largest_size_that_fits_64_bits_is_413(server: Server) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(send(server, "x-image-meta-size", b"9223372036854775807", image_id), 413)
     assert_never_recorded(server, image_id)

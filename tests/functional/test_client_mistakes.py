@@ -153,7 +153,7 @@ def test_a_download_without_bytes_is_refused_with_the_status(server: Server) -> 
         (CLASSIC, JSON, "is an image's bytes; it is 'application/json'."),
     ],
 )
-def test_an_invalid_header_is_quoted_with_the_valid_values(
+def test_the_error_for_an_invalid_header_says_what_is_valid(
     server: Server, path: str, headers: dict[str, str], told: str
 ) -> None:
     refused = server.post(path, headers, b"bytes" if "Content-Type" in headers else None)
@@ -162,7 +162,7 @@ def test_an_invalid_header_is_quoted_with_the_valid_values(
 
 @pytest.mark.parametrize("path", [CLASSIC, V1])
 @pytest.mark.parametrize(("store", "told"), [("fiel", NO_STORE), ("http", TAKES_NONE)])
-def test_an_unknown_or_read_only_store_is_refused_without_bytes(
+def test_an_unknown_or_read_only_store_is_refused_even_if_the_request_has_no_body(
     server: Server, path: str, store: str, told: str
 ) -> None:
     """The store used to be forgotten, and the bytes went into the default store later."""

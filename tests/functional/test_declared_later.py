@@ -82,7 +82,9 @@ def test_the_container_decides_whether_the_bytes_are_the_disk(
 
 
 @every_dialect
-def test_other_metadata_can_change_beside_an_unchanged_declaration(server: Server, declare: Declare) -> None:
+def test_a_name_can_change_beside_a_wrong_format_that_stays_as_declared(
+    server: Server, declare: Declare
+) -> None:
     """An image whose wrong declaration is older than inspection can still be renamed."""
     image_id = server.upload(qcow2(), disk_format="qcow2", container_format="bare")["id"]
     server.execute("UPDATE images SET disk_format = 'raw' WHERE id = ?", image_id)

@@ -29,7 +29,7 @@ def test_the_roots_next_page_is_reached_by_its_link(fresh_server: Server) -> Non
     assert [image["id"] for image in first["images"] + second["images"]] == made
 
 
-def test_versions_answers_200_with_the_same_document(server: Server) -> None:
+def test_versions_answers_200_with_the_document_of_the_root(server: Server) -> None:
     answer = server.get("/versions")
     assert answer.status == 200
     assert answer.json == {"versions": server.get("/").json["versions"]}
@@ -41,7 +41,7 @@ def test_head_of_the_root_has_no_body(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/favicon.ico", "/image", "/imagess", "/versions/1", "/Images"])
-def test_any_other_path_is_404_in_plain_words(server: Server, path: str) -> None:
+def test_an_unknown_path_is_404_in_plain_words(server: Server, path: str) -> None:
     answer = server.get(path)
     assert answer.status == 404
     assert "Traceback" not in answer.text

@@ -37,7 +37,7 @@ def test_a_download_has_length_type_and_etag(server: Server, path: str) -> None:
         ("bytes=0-1023", 0, 1023),
     ],
 )
-def test_a_range_is_206_with_exactly_these_bytes(
+def test_a_range_is_206_with_exactly_the_requested_bytes(
     server: Server, path: str, asked: str, first: int, last: int
 ) -> None:
     answer = server.get(path, {"Range": asked})

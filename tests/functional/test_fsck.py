@@ -76,6 +76,7 @@ def fsck(server: Server, *options: str, status: int = 0, **given: Any) -> list[d
     printed = manage(server, "fsck", *options, "--window=0", status=status, **given).stdout
     *problems, last = [json.loads(line) for line in printed.splitlines()]
     assert last["wrong"] == len(problems)
+    assert set(last) == {"copies", "objects", "wrong"}
     return problems
 
 

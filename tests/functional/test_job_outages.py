@@ -180,7 +180,9 @@ def test_a_waiting_job_continues_after_a_restart(
     assert_there(server, image_id)
 
 
-def test_a_deletion_ends_the_wait(start_server: StartServer, data_dir: Path, far_file: Far) -> None:
+def test_deleting_an_image_ends_the_wait_of_its_import(
+    start_server: StartServer, data_dir: Path, far_file: Far
+) -> None:
     """r1-H4"""
     server = start_server({**STORES, **far_file.settings}, data_dir=data_dir)
     far_file.leave()

@@ -34,14 +34,14 @@ def test_check_14_a_private_image_is_not_listed_but_can_be_read(server: Server) 
 
 
 @pytest.mark.parametrize("word", ["True", "true", "on", "1", "ON"])
-def test_check_15_true_words_make_an_image_public(server: Server, word: str) -> None:
+def test_check_15_a_word_for_true_makes_an_image_public(server: Server, word: str) -> None:
     image = server.reserve(is_public=word)
     assert image["is_public"] is True
     assert image["id"] in ids(server)
 
 
 @pytest.mark.parametrize("word", ["False", "false", "0", "off", "None", "junk", ""])
-def test_check_15_all_other_words_leave_it_private(server: Server, word: str) -> None:
+def test_check_15_any_word_that_does_not_mean_true_leaves_an_image_private(server: Server, word: str) -> None:
     image = server.reserve(is_public=word)
     assert image["is_public"] is False
     assert image["id"] not in ids(server)
@@ -69,7 +69,7 @@ def test_a_public_image_is_listed_whatever_its_status(server: Server) -> None:
 
 
 @BOTH
-def test_pages_follow_each_other_by_next(fresh_server: Server, path: str) -> None:
+def test_each_page_of_a_list_links_to_the_next_one(fresh_server: Server, path: str) -> None:
     made = [fresh_server.reserve(name=str(number), is_public="True")["id"] for number in range(5)]
     seen, page = [], f"{path}?limit=2"
     lengths = []
@@ -125,7 +125,7 @@ def test_an_invalid_limit_or_marker_is_400(server: Server, path: str, query: str
     assert answer.headers.get_content_type() == "text/plain"
 
 
-def test_other_queries_are_ignored(server: Server) -> None:
+def test_an_unknown_parameter_of_the_classic_list_is_ignored(server: Server) -> None:
     assert server.get("/images?colour=blue&is_public=False&sort_key=name").status == 200
 
 

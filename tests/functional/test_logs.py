@@ -66,7 +66,23 @@ def test_an_error_is_logged_once_with_the_requests_id(start_server: StartServer)
     assert answer.status == 503
     errors = [line for line in server.log_lines(request_id(answer)) if " ERROR " in line]
     assert len(errors) == 1
+    assert "its directory does not exist: is its disk mounted?" in errors[0]
+    assert "Traceback" not in server.log
     assert access_line(server, answer)["status"] == "503"
+
+
+def test_tokens_that_cannot_be_read_are_logged_in_one_line_that_names_the_file(
+    start_server: StartServer,
+) -> None:
+    server = start_server({"calotype.identity": "tokens"})
+    tokens = server.data_dir / "tokens.json"
+    tokens.write_text("{")
+    answer = server.get("/images", {"X-Auth-Token": f"{'a' * 12}.{'b' * 43}"})
+    assert answer.status == 503
+    assert str(tokens) not in answer.text
+    (error,) = [line for line in server.log_lines(request_id(answer)) if " ERROR " in line]
+    assert f"the file of tokens {tokens} is damaged" in error
+    assert "Traceback" not in server.log
 
 
 def test_a_fault_of_ours_is_500_in_one_sentence_and_a_traceback_in_the_log(

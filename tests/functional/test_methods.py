@@ -46,7 +46,9 @@ def test_check_33_an_unsupported_method_is_405_with_allow(
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "OPTIONS"])
-def test_check_33_an_image_has_four_methods(server: Server, method: str) -> None:
+def test_check_33_an_unsupported_method_of_an_image_is_405_with_the_four_allowed(
+    server: Server, method: str
+) -> None:
     image_id = server.reserve()["id"]
     answer = server.request(method, f"/images/{image_id}")
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, PUT, DELETE")
@@ -56,11 +58,11 @@ def test_check_33_an_image_has_four_methods(server: Server, method: str) -> None
     "path", ["/images/new", "/images.json", "/images/1", "/images/1/edit", "/images/detail.json", "/images//"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_check_33_unknown_paths_are_404(server: Server, method: str, path: str) -> None:
+def test_check_33_an_unknown_path_is_404(server: Server, method: str, path: str) -> None:
     assert server.request(method, path).status == 404
 
 
-def test_there_are_no_paths_below_an_image(server: Server) -> None:
+def test_a_path_below_an_image_is_404(server: Server) -> None:
     image_id = server.upload(b"leaf")["id"]
     for path in (f"/images/{image_id}/edit", f"/images/{image_id}.json", f"/images/{image_id}/file"):
         assert server.get(path).status == 404, path

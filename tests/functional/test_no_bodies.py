@@ -59,7 +59,7 @@ def test_a_change_with_an_empty_body_changes_metadata(server: Server, framing: s
             assert (told["name"], told["status"]) == ("changed", image["status"])
 
 
-def test_a_body_of_one_byte_in_chunks_is_a_body(server: Server) -> None:
+def test_a_body_of_one_byte_in_chunks_is_stored(server: Server) -> None:
     """r1-H9: the byte that is read ahead is not lost."""
     for pieces in ([b"a"], [b"a", b"bc" * 100_000]):
         whole = b"".join(pieces)

@@ -35,7 +35,9 @@ def test_a_type_is_read_back(server: Server, kind: str) -> None:
 
 
 @pytest.mark.parametrize("disk_format", ["qcow2", "iso", "vmdk"])
-def test_any_other_format_has_the_type_machine_in_the_classic_api(server: Server, disk_format: str) -> None:
+def test_a_format_without_a_type_of_its_own_has_the_type_machine_in_the_classic_api(
+    server: Server, disk_format: str
+) -> None:
     assert server.reserve(disk_format=disk_format, container_format="bare")["type"] == "machine"
 
 
@@ -72,7 +74,7 @@ def test_an_id_in_upper_case_means_the_same_image(server: Server) -> None:
     assert server.head(f"/images/{image_id.upper()}").meta["id"] == image_id
 
 
-def test_check_20_an_unknown_store_is_refused_without_a_body_too(server: Server) -> None:
+def test_check_20_a_reservation_with_an_unknown_store_is_refused(server: Server) -> None:
     """The first API server ignored it, so the bytes of a misspelt store went into the default one."""
     assert server.post("/images", meta(store="bad")).status == 400
     assert server.reserve(store="file")["status"] == "queued"
@@ -91,7 +93,7 @@ def test_meta_headers_can_be_written_with_dashes_or_underscores(server: Server, 
     assert server.post("/images", {spelled: "True"}).image["is_public"] is True
 
 
-def test_an_announced_size_is_remembered(server: Server) -> None:
+def test_the_size_that_a_reservation_announces_is_recorded(server: Server) -> None:
     assert server.reserve(size="12345")["size"] == 12345
 
 

@@ -101,7 +101,7 @@ def test_servers_that_start_and_migrate_concurrently_all_start(count: int, tmp_p
     assert failed == []
 
 
-def test_a_lock_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_lock_that_cannot_be_opened_names_its_path(tmp_path: Path) -> None:
     engine = build_engine(f"sqlite:///{tmp_path}/database.sqlite")
     (tmp_path / "database.sqlite-upgrade.lock").mkdir()
     with pytest.raises(

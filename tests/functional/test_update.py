@@ -58,7 +58,7 @@ def test_metadata_of_an_active_image_can_change_but_its_bytes_and_size_cannot(se
     assert server.get(path).body == b"fixed on metal"
 
 
-def test_another_id_does_not_move_the_image(server: Server) -> None:
+def test_an_update_with_another_id_does_not_move_the_image(server: Server) -> None:
     image, other = server.reserve(name="stays"), str(uuid.uuid4())
     server.put(f"/images/{image['id']}", meta(id=other))
     assert server.head(f"/images/{image['id']}").meta["id"] == image["id"]

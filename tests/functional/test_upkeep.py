@@ -66,7 +66,7 @@ def test_a_sweep_ends_abandoned_uploads_and_keeps_deleted_bytes_for_the_grace_pe
         image_id,
     )
 
-    assert "1 uploads ended, 1 blobs removed, 0 left" in run(keeping, "sweep")
+    assert "1 upload ended, 1 blob removed, 0 left" in run(keeping, "sweep")
 
     shown = keeping.head(f"/images/{image_id}").headers
     assert shown["x-image-meta-status"] == "killed"

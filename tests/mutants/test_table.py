@@ -71,7 +71,7 @@ def test_an_edit_whose_text_is_missing_is_an_error(tmp_path: Path) -> None:
         (5, 0, 0, Outcome.BROKEN),
     ],
 )
-def test_only_a_failure_counts_as_noticing_and_not_an_error(
+def test_a_mutant_is_noticed_by_a_test_that_fails_but_not_by_an_error(
     tmp_path: Path, status: int, failures: int, errors: int, outcome: Outcome
 ) -> None:
     report = tmp_path / "report.xml"

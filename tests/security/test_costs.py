@@ -114,7 +114,7 @@ def test_too_many_tags_are_refused_without_examining_them(server: Server, items:
     assert said.endswith(f"at most {VALUES_MAX if len(items) > VALUES_MAX else 128} are allowed.")
 
 
-def test_the_first_invalid_tag_is_named(server: Server) -> None:
+def test_the_error_for_invalid_tags_names_the_first_of_them(server: Server) -> None:
     """r1-D2: validation stops there."""
     answer = send(server, "POST", "/v2/images", {"tags": ["a", 1, 2]})
     assert refusal(answer, 400) == "Invalid value for tags.1: the schema asks for type string, not 1."

@@ -175,7 +175,7 @@ def test_each_dialect_refuses_in_its_own_form(server: Server) -> None:
 @pytest.mark.parametrize(
     "peer", ["192.0.2.7", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.7", "fe80::1%eth0", "unknown"]
 )
-def test_another_machine_is_refused_on_any_wsgi_server(app: TestApp, peer: str) -> None:
+def test_a_request_from_another_machine_is_refused_on_any_wsgi_server(app: TestApp, peer: str) -> None:
     """Our server refuses to start on a public address, but other WSGI servers do not."""
     for path in PATHS:
         answer = app.get(path, extra_environ={"REMOTE_ADDR": peer}, status=403)
@@ -184,11 +184,11 @@ def test_another_machine_is_refused_on_any_wsgi_server(app: TestApp, peer: str) 
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "localhost", ""])
-def test_this_machine_is_served(app: TestApp, peer: str) -> None:
+def test_a_request_from_this_machine_is_served(app: TestApp, peer: str) -> None:
     assert app.get("/images", extra_environ={"REMOTE_ADDR": peer}).status_int == 200
 
 
-def test_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
+def test_a_request_through_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     server = create_server(make_app(bench.service), unix_socket=str(path))
     thread = threading.Thread(target=server.run)
@@ -210,7 +210,9 @@ def test_a_unix_socket_is_served(bench: Bench, tmp_path: Path) -> None:
 @example("127.0.0.1:80:80")
 @example("[127.0.0.1]:x")
 @example("localhost:")
-def test_any_other_host_is_refused_and_never_ends_in_500(app: TestApp, host: str) -> None:
+def test_any_host_that_is_not_a_loopback_name_is_refused_and_never_ends_in_500(
+    app: TestApp, host: str
+) -> None:
     """A malformed Host is refused, too."""
     answer = app.get("/healthz", extra_environ={"HTTP_HOST": host}, expect_errors=True)
     name = host.lower().rpartition(":")[0] or host.lower()

@@ -74,7 +74,7 @@ def test_o_05_two_tokens_in_one_request_are_401(guarded: Guarded) -> None:
     assert guarded.server.request("GET", "/v1/images", both).status in (400, 401)
 
 
-def test_o_07_o_12_the_challenge_is_a_constant(guarded: Guarded) -> None:
+def test_o_07_o_12_the_challenge_of_a_401_is_a_constant(guarded: Guarded) -> None:
     for token in ("x", 'x" realm="evil', "evil.example"):
         answer = guarded.server.request("GET", "/v1/images", {"X-Auth-Token": token})
         assert answer.headers["WWW-Authenticate"] == 'X-Auth-Token realm="calotype"'

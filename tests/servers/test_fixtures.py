@@ -49,7 +49,9 @@ def test_servers_that_start_together_get_different_ports() -> None:
     assert len(ports) == len(set(ports)) == 800
 
 
-def test_a_package_that_cannot_be_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_package_that_cannot_be_installed_names_the_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(common.Unavailable, match="needs the Debian package no-such-package"):
         common.apt("no-such-package")

@@ -14,7 +14,7 @@ META = "x-image-meta-"
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. Header names are looked up in any case."""
+    """A response. Header names are case-insensitive."""
 
     status: int
     headers: Message
@@ -53,5 +53,5 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 
 def statuses(spoken: bytes) -> list[int]:
-    """Return the status of each response in the bytes from a connection."""
+    """Return the status of each response in the bytes that a connection received."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([1-5][0-9]{2}) ", spoken)]

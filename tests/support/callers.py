@@ -21,7 +21,7 @@ class Tokens(TokenFile):
 
     @property
     def settings(self) -> dict[str, str]:
-        """Return the settings, for `[app:main]`."""
+        """The settings for `[app:main]` of a server that uses these tokens."""
         return {"calotype.identity": "tokens", "calotype.tokens_file": str(self.path)}
 
 

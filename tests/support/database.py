@@ -1,8 +1,8 @@
 """Empty databases for the servers that tests start.
 
-A server uses SQLite in its data directory, or a new database if `CALOTYPE_TEST_DATABASE` is `postgres` or
-`mariadb`. `make databases` sets the variable, and `tests/servers/run` puts the database server's address into
-the environment.
+A server uses SQLite in its data directory. If `CALOTYPE_TEST_DATABASE` is `postgres` or `mariadb`, it uses a
+new database on such a server instead. `make databases` sets this variable, and `tests/servers/run` puts the
+address of the database server into the environment.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def make_on_mariadb(settings: Settings, name: str) -> str:
     return f"mysql+pymysql://{server}/{name}?charset=utf8mb4"
 
 
-#: Functions that make a database, by the name of the server's fixture.
+#: The functions that make a database. The key is the name of the database server's fixture.
 MAKERS: Mapping[str, Callable[[Settings, str], str]] = {
     "postgres": make_on_postgresql,
     "mariadb": make_on_mariadb,

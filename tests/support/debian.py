@@ -1,4 +1,4 @@
-"""Real files out of Debian packages: kernels, ramdisks, boot loaders."""
+"""Real files from Debian packages: kernels, ramdisks, boot loaders."""
 
 from __future__ import annotations
 

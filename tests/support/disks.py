@@ -9,20 +9,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Mounts "$2" of memory at "$1", and holds it until the other end of standard input is closed.
+#: A shell command that mounts "$2" of memory at "$1", and keeps it mounted until standard input is closed.
 _HOLD = 'mount -t tmpfs -o "size=$2,mode=0700" calotype-test "$1" && echo mounted && read -r _'
 
 
 class NoDisk(Exception):
-    """This process may not mount; the text is the error of `mount`."""
+    """This process may not mount file systems. The text is the error of `mount`."""
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """Mount an empty file system of this size (`4m`) for the block, and return its path.
 
-    It is mounted on the folder only in the namespace of a helper process, to which the path leads. For other
-    processes the folder stays as it was, and a killed run leaves no mount.
+    Only a helper process sees the mount on the folder, and the returned path leads into that process's mount
+    namespace. For other processes, the folder does not change. If the tests are killed, no mount remains.
 
     Raises:
         NoDisk: this process may not mount.

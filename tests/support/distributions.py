@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: A driver that accepts locations: besides its own blobs it reads external bytes at `memory:lent`.
+#: A driver that accepts locations. Besides its own blobs, it reads external bytes at `memory:lent`.
 LENT = b"somebody else's bytes"
 LENDING = {
     "lending_driver.py": f"""
@@ -20,7 +20,7 @@ class LendingStore(MemoryStore):
 """
 }
 
-#: A driver as a third party may write it: files in one directory, without any guard.
+#: A driver as a third party may write it. It keeps files in one directory, and guards against nothing.
 PLAIN = {
     "plain_driver.py": """
 import datetime
@@ -71,6 +71,9 @@ class PlainStore(WritableStore, Listing):
             modified = datetime.datetime.fromtimestamp(status.st_mtime, datetime.UTC)
             yield Blob(self.locate(path.name), status.st_size, modified)
 
+    def attempts(self):
+        return iter(())
+
     def create(self):
         self.options.path.mkdir(parents=True, exist_ok=True)
 
@@ -91,8 +94,8 @@ class PlainStore(WritableStore, Listing):
 }
 
 
-#: A driver that hangs in a method while the directory `gates` has a file `hang-METHOD`, and in its readers
-#: while it has `hang-read`. The file `in-METHOD` has a byte for each call that has begun to hang.
+#: A driver that hangs on demand. A method hangs while the directory `gates` has a file `hang-METHOD`, and
+#: readers hang while it has `hang-read`. The file `in-METHOD` has a byte for each call that began to hang.
 HANGING = {
     "hanging_driver.py": """
 import threading
@@ -162,7 +165,7 @@ def write_distribution(
 ) -> Path:
     """Write a distribution that offers store drivers, and return the folder.
 
-    `drivers` maps an entry point's name to "module:Class", `modules` a file name to its text.
+    `drivers` maps an entry point's name to "module:Class". `modules` maps a file's name to its text.
     """
     information = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     information.mkdir(parents=True)
@@ -175,6 +178,6 @@ def write_distribution(
 
 
 def on_path(*folders: Path) -> dict[str, str]:
-    """Return an environment in which these folders' distributions count as installed."""
+    """Return environment variables that make the distributions in these folders count as installed."""
     inherited = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([*map(str, folders), *([inherited] if inherited else [])])}

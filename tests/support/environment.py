@@ -1,4 +1,4 @@
-"""Virtual environments like an operator's, and the wheels of this checkout."""
+"""Virtual environments like those of operators, and the wheels of this checkout."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests"
 
 
 class Environment:
-    """A virtual environment, separate from this process's.
+    """A virtual environment, separate from that of this process.
 
-    If `linked`, it has links to the installed distributions of others, pip included, which takes a second.
-    Otherwise it has pip, which installs everything else from the package index.
+    If `linked` is true, it has links to all installed distributions except ours, including pip. Creating it
+    then takes a second. Otherwise it has only pip, which installs everything else from the package index.
     """
 
     def __init__(self, home: Path, *, linked: bool):
@@ -44,7 +44,7 @@ class Environment:
             _link_what_others_published(Path(sysconfig.get_path("purelib", vars={"base": str(home)})))
 
     def run(self, command: str, *arguments: str | Path, cwd: Path | None = None) -> str:
-        """Run a command of the environment, and return its output. A failure shows the output."""
+        """Run a command of the environment, and return its output; fail with the output if it fails."""
         return _run([self.bin / command, *arguments], cwd)
 
     def pip(self, *arguments: str | Path) -> str:
@@ -76,7 +76,7 @@ def _run(command: list[str | Path], cwd: Path | None = None) -> str:
 def build_wheels(folder: Path) -> dict[str, Path]:
     """Return the wheel of each source folder: meta distribution, server, core and each plugin.
 
-    They are built into `folder`, and only once by all processes that share it.
+    The wheels are built into `folder`. Processes that share the folder build them only once.
     """
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -90,7 +90,7 @@ def build_wheels(folder: Path) -> dict[str, Path]:
 
 
 def _build_third_party(source: str, folder: Path) -> None:
-    """Build a copy, because a build leaves files behind."""
+    """Build a wheel from a copy of the source, because a build leaves files behind."""
     copy = folder / "sources" / source
     shutil.copytree(ROOT / source, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
     _run([sys.executable, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--outdir", folder, copy])

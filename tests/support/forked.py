@@ -1,8 +1,8 @@
 """`pserve` and `calotype-manage` in processes that start quickly.
 
-Imports take most of a start: a second of processor time. These processes are forked from one that has already
-imported the code (`preloaded`), and then do what the commands do. A process that needs another interpreter,
-or variables that the interpreter reads at its start, is started as an operator does.
+Most of a start is spent on imports: a second of processor time. These processes are forked from one that has
+already imported the code (`preloaded`), and then run the commands' functions. If a process needs another
+interpreter, or variables that the interpreter reads at its start, the command itself is started instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 
-#: The variable with the configuration by which a process measures its own coverage.
+#: The variable with the configuration of coverage. A process in whose environment it is measures itself.
 TRACE = "COVERAGE_PROCESS_CONFIG"
 
 #: Variables that the interpreter, the loader or the C library reads at its start.
@@ -59,7 +59,7 @@ class Forked:
 
 
 def may_fork(env: Mapping[str, str]) -> bool:
-    """Return whether these variables also take effect in a running process."""
+    """Return True if no variable needs a new interpreter to take effect."""
     return not any(name.startswith(_READ_AT_START) and name != "PYTHONPATH" for name in env)
 
 
@@ -72,10 +72,10 @@ def start_pserve(arguments: Sequence[str | Path], log: Path, folder: Path, env: 
 def run_pserve(
     arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Run `pserve ARGUMENTS`, which must fail to start, to its end. `stdout` has all of its output.
+    """Run `pserve ARGUMENTS`, which must fail to start, until it ends. `stdout` has all of its output.
 
     Raises:
-        TimeoutError: it has not ended after two minutes.
+        TimeoutError: the process has not ended after two minutes.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
@@ -86,10 +86,10 @@ def run_pserve(
 def run_manage(
     arguments: Sequence[str | Path], env: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Run `calotype-manage ARGUMENTS` to its end, without a terminal. `env` is added to its environment.
+    """Run `calotype-manage ARGUMENTS` without a terminal until it ends. `env` is added to its environment.
 
     Raises:
-        TimeoutError, subprocess.TimeoutExpired: it has not ended after two minutes.
+        TimeoutError, subprocess.TimeoutExpired: the process has not ended after two minutes.
     """
     argv = ["calotype-manage", *map(str, arguments)]
     if not may_fork(env):
@@ -124,7 +124,7 @@ def _start(
     out: Path,
     err: Path,
 ) -> Forked:
-    # The server of forks must not be traced, even if this process is. Its children begin tracing themselves.
+    # The process that forks the others must not be traced, even if this one is. Its children start tracing.
     trace = os.environ.pop(TRACE, None)
     try:
         multiprocessing.forkserver.ensure_running()
@@ -162,7 +162,7 @@ def _become(
     try:
         sys.exit(command())
     finally:
-        atexit._run_exitfuncs()  # before 3.13 multiprocessing does not
+        atexit._run_exitfuncs()  # multiprocessing does not run them before Python 3.13
 
 
 def _pserve() -> object:

@@ -1,6 +1,6 @@
 """Small files with the first bytes of real kernels, disks, volumes and compressed files.
 
-tests/functional/test_real_opaque_images.py uses files that real tools make.
+tests/functional/test_real_opaque_images.py tests files that real tools make.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def kernel() -> bytes:
             0: b"MZ\xea\x07\x00\xc0\x07\x8c\xc8\x8e\xd8\x8e\xc0\x8e\xd0\x31\xe4\xfb\xfc\xbe\x40\x00",
             0x3C: struct.pack("<I", 0x82),
             0x82: b"PE\0\0\x64\x86\x04\x00",
-            # Code in the place of partitions, with bytes that are no valid boot flags.
+            # In place of the partition table, there is code whose bytes are not valid boot flags.
             0x1BE: bytes(range(1, 0x30)),
             0x1F1: b"\x1e\x01\x00\x60\xea\x07\x00\x00\x00\xff\xff\x00\x00\x55\xaa\xeb\x6a",
             0x202: b"HdrS\x0f\x02",
@@ -44,7 +44,7 @@ def kernel() -> bytes:
 
 
 def hybrid_gpt() -> bytes:
-    """Return a GPT whose protective MBR has other partitions, too, as `sgdisk --hybrid` makes it."""
+    """Return a GPT whose protective MBR also has other partitions, as `sgdisk --hybrid` makes it."""
     return _file(
         {
             446: _partition(0x0C, 34, 20, boot=0x80) + _partition(0xEE, 1, 33, chs=b"\xff\xff\xff"),
@@ -87,7 +87,7 @@ COMPRESSED = {
     "gzip": gzip.compress(bytes(_SIZE)),
     "xz": lzma.compress(bytes(_SIZE)),
     "bzip2": bz2.compress(bytes(_SIZE)),
-    # The standard library cannot make these two, which are frames of one empty block.
+    # These two are frames of one empty block, because the standard library cannot compress in their formats.
     "zstd": b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00" + bytes(600),
     "lz4": b"\x04\x22\x4d\x18\x60\x40\x82\x00\x00\x00\x00" + bytes(600),
 }

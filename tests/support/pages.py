@@ -1,4 +1,4 @@
-"""The fenced blocks of documentation pages, which tests run as readers type them."""
+"""The fenced blocks of documentation pages. Tests run them as readers would type them."""
 
 from __future__ import annotations
 

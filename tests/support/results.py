@@ -23,7 +23,7 @@ _GIB = 1 << 30
 def write_page(page: Path, title: str, command: str, *parts: str) -> None:
     """Write a page of results: a title, the circumstances, and the parts, which are Markdown.
 
-    `command` is the command that writes the page again. The page also names the arguments of this process.
+    `command` is the make command that writes the page. The page also shows the command line of this process.
     """
     rows = {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",

@@ -1,4 +1,4 @@
-"""Callers and their rights, as docs/security.md lists them, independent of `calotype.model.policy`."""
+"""Callers and their rights, written from docs/security.md, and not read from `calotype.model.policy`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALLERS = {
 
 
 def expected(who: str, permission: str, status: Status, visibility: Visibility) -> bool:
-    """Return whether the documented table gives the caller this permission."""
+    """Return True if the table in docs/security.md gives the caller this permission."""
     writes = not who.endswith("reader") and who != "anonymous"
     belongs = who.startswith("member") and visibility is Visibility.SHARED
     sees = (

@@ -26,12 +26,12 @@ from tests.support.waiting import wait_for
 from tests.support.wire import read_to_end
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-#: Headers whose values may appear in no response and no log. Every request here has at least one of them.
+#: Headers whose values must not appear in any response or log. Every request here has at least one of them.
 _SECRET_HEADERS = ("x-auth-token", "x-service-token", "authorization", "cookie")
 _COOKIE = "session=canary-91d2f07c55"
 #: Shorter secrets may occur in responses by chance.
 _SECRET_MIN = 16
-#: The name of a blob's file: the image's id and a part for the attempt.
+#: The name of a blob's file: the image's id, and a random part for the upload attempt.
 _BLOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{12}")
 
 #: Other files in a file store's directory: the driver's own marker and the core's.
@@ -45,7 +45,7 @@ class StartFailed(Exception):
 def write_ini(
     folder: Path, app: Mapping[str, str] | None = None, server: Mapping[str, str] | None = None
 ) -> Path:
-    """Write calotype.ini into the folder with other settings of the application and of the server."""
+    """Write calotype.ini into the folder with these settings of the application and of the server."""
     return change_ini(folder / "test.ini", {"app:main": app or {}, "server:main": server or {}})
 
 
@@ -69,7 +69,7 @@ class Server:
         python: Path | None = None,
         within: Iterable[str] = (),
     ):
-        """Start a server. `within` precedes its command line, for example to enter a namespace."""
+        """Start a server. Its command line begins with `within`, for example to enter a namespace."""
         folder.mkdir(parents=True, exist_ok=True)
         self.ini = ini
         self.data_dir = data_dir or folder / "data"
@@ -87,7 +87,7 @@ class Server:
         """Start the server on a new port, and return when it answers.
 
         Raises:
-            StartFailed: it ended before that.
+            StartFailed: the server ended, or did not answer in time.
         """
         (self.port,) = free_ports(1)
         self._logged_from = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -96,9 +96,9 @@ class Server:
 
     @property
     def variables(self) -> list[str]:
-        """Return the variables for the ini file, which tell servers and commands where the data is."""
+        """The arguments that set the ini file's variables, so that commands use the data of this server."""
         data_dir = f"data_dir={self.data_dir}"
-        # SQLite's file is below data_dir already, and an ini file of another kind keeps its own URL.
+        # SQLite's file is below data_dir anyway, and an ini file may name a database of its own.
         return [data_dir] if KIND == "sqlite" else [data_dir, f"database_url={self.database_url}"]
 
     def _spawn(self, arguments: list[str | Path]) -> subprocess.Popen[bytes] | Forked:
@@ -171,7 +171,7 @@ class Server:
         return self._run(statement, values)
 
     def execute(self, statement: str, *values: str) -> None:
-        """Change the database behind the server's back."""
+        """Change the database directly, without the server."""
         self._run(statement, values)
 
     def _run(self, statement: str, values: tuple[str, ...]) -> list[tuple]:
@@ -219,7 +219,7 @@ class Server:
             fields.append(("Cookie", _COOKIE))
         self._remember_secrets(fields)
         with contextlib.closing(self.connect()) as connection:
-            connection.connect()  # an error here is not that of a refused body, which is ignored below
+            connection.connect()  # outside the block below, which ignores the errors of a refused body
             connection.putrequest(method, path)
             for name, value in fields:
                 connection.putheader(name, value)
@@ -230,7 +230,9 @@ class Server:
             elif method in ("POST", "PUT"):
                 connection.putheader("Content-Length", "0")
             chunked = body is not None and not isinstance(body, bytes)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused too early
+            with contextlib.suppress(
+                BrokenPipeError, ConnectionResetError
+            ):  # the server refused the body early
                 connection.endheaders(body, encode_chunked=chunked)
             return self._without_secrets(read_answer(connection.getresponse()))
 
@@ -241,7 +243,7 @@ class Server:
                 self._secrets.add(text)
 
     def _without_secrets(self, answer: Answer) -> Answer:
-        """Return the response after checking that it contains no secret of any request."""
+        """Check that the response contains no secret of any request, and return it."""
         told = f"{answer.headers}".encode("utf-8", "replace") + answer.body
         found = [secret for secret in self._secrets if secret.encode() in told]
         assert found == [], "a response contains a secret"
@@ -252,7 +254,7 @@ class Server:
         return self.request("GET", path, headers)
 
     def readyz(self, wanted: Callable[[Answer], bool]) -> Answer:
-        """Wait until the response of /readyz is as wanted, and return it.
+        """Wait until `wanted` accepts the response of /readyz, and return the response.
 
         /readyz reports the result of the last probe, so changes appear after a while.
         """
@@ -292,10 +294,10 @@ class Server:
     def speak(self, sent: bytes, *, hang_up: bool = False, seconds: float = 15) -> bytes:
         """Send raw bytes, and return everything that arrives until the server closes.
 
-        With `hang_up`, close our side of the connection first, like a client that dies.
+        With `hang_up`, shut down the sending side after that, like a client that dies.
 
         Raises:
-            TimeoutError: the server neither answered nor closed.
+            TimeoutError: the server neither answered nor closed the connection.
         """
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):

@@ -12,9 +12,9 @@ from tests.support.callers import Caller
 from tests.support.server import OCTETS, Server, meta
 from tests.support.waiting import wait_for
 
-#: The bytes of an image if their content does not matter.
+#: The bytes of images whose content does not matter.
 BYTES = b"chunk00000remainder"
-#: The two formats that an image with bytes must have.
+#: An image with bytes must have both formats.
 FORMATS = {"disk_format": "raw", "container_format": "ovf"}
 
 
@@ -59,7 +59,7 @@ class V1(Caller):
         purge: bool | None = None,
         **fields: str,
     ) -> Answer:
-        """Send a PUT request for an image. `purge` says whether properties that are not named are removed."""
+        """Send a PUT request for an image. `purge` removes the properties that the request does not name."""
         headers = _headers(fields, body)
         if purge is not None:
             headers["x-glance-registry-purge-props"] = str(purge)
@@ -74,17 +74,17 @@ class V1(Caller):
         return made(self.post(body, **fields))
 
     def store(self, body: bytes = BYTES, **fields: str) -> dict[str, Any]:
-        """Store bytes in formats that accept any, and return the record."""
+        """Store bytes as an image in formats that accept any bytes, and return the record."""
         return self.make(body, **{**FORMATS, **fields})
 
     def list(self, query: str = "", *, detail: bool = True) -> list[dict[str, Any]]:
-        """Return the images of a list."""
+        """Return the images that a list request shows."""
         answer = self.get(f"/images{'/detail' if detail else ''}{'?' if query else ''}{query}")
         assert answer.status == 200, answer.text
         return answer.json["images"]
 
     def ids(self, query: str = "") -> list[str]:
-        """Return the ids of a list."""
+        """Return the ids of the images that a list request shows."""
         return [image["id"] for image in self.list(query)]
 
     def detail(self, image_id: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def changed(answer: Answer) -> dict[str, Any]:
 
 
 def assert_refused(answer: Answer, status: int, *words: str) -> None:
-    """Check the status, and that the JSON error has it and these words."""
+    """Check the status, and that the error document has the same status and contains these words."""
     assert answer.status == status, (answer.status, answer.text[:300])
     error = answer.json["error"]
     assert error["code"] == status

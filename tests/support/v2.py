@@ -35,7 +35,7 @@ STORES = {
     "store.web.driver": "http",
     "calotype.external_sources": "everyone",
     "store.web.retries": "0",
-    "calotype.job_patience": "2",  # a source that cannot be reached fails after a few tries
+    "calotype.job_patience": "2",  # a job fails soon if its source cannot be reached
 }
 
 Body = bytes | Iterable[bytes] | None
@@ -43,7 +43,7 @@ Body = bytes | Iterable[bytes] | None
 
 @dataclass(frozen=True)
 class Person(Caller):
-    """A client of Images v2 with a token for a project. Every refusal must be a JSON error."""
+    """A client of Images v2 with a token for a project. It checks that every error is a JSON document."""
 
     server: Server
     project: str
@@ -77,7 +77,7 @@ class Person(Caller):
         return self.ask(method, path, json.dumps(document).encode(), given)
 
     def create(self, /, **document: Any) -> Answer:
-        """Send a POST request to /v2/images, without formats unless they are given."""
+        """Send a POST request to /v2/images with this document."""
         return self.send("POST", "/images", document)
 
     def make(self, /, **document: Any) -> str:
@@ -111,7 +111,7 @@ class Person(Caller):
         return image_id
 
     def ids(self, query: str = "") -> list[str]:
-        """Return the ids of a list, from all its pages."""
+        """Return the ids of the images on all pages of a list."""
         found, path = [], f"/images{query}"
         while path:
             answer = self.get(path)
@@ -127,7 +127,7 @@ class Person(Caller):
         )
 
     def done(self, image_id: str) -> dict[str, Any]:
-        """Wait until none of its jobs is waiting or running, and return the image."""
+        """Wait until no job of the image is waiting or running, and return the image."""
         wait_for(
             lambda: self.tasks(image_id),
             lambda tasks: all(one["status"] not in ("pending", "processing") for one in tasks),
@@ -151,12 +151,12 @@ class People:
     adm: Person
 
 
-#: An id that no image has. It is constant, so that the names of tests are.
+#: An id that no image has. It is constant, because it is part of the names of parametrized tests.
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
 def fresh() -> str:
-    """Return an id, or a word, that was not used before."""
+    """Return a new UUID, for use as an id or a unique word."""
     return str(uuid.uuid4())
 
 
@@ -166,7 +166,7 @@ def op(op: str, path: str, *value: Any) -> dict[str, Any]:
 
 
 def stores(web: Web) -> dict[str, str]:
-    """Return the settings of the three stores, the third of which may fetch from `web`."""
+    """Return the settings of the three stores. The third store may fetch from `web`."""
     return {
         **STORES,
         "store.web.ports": f"80 443 {web.port} {web.closed}",

@@ -16,7 +16,7 @@ def wait_for(
     seconds: float = 60,
     pause: float = 0.02,
 ) -> _Seen:
-    """Return the first result of `probe` that is as wanted, or fail with the last one after `seconds`."""
+    """Return the first result of `probe` that `wanted` accepts; fail with the last one after `seconds`."""
     end = time.monotonic() + seconds
     while not wanted(seen := probe()):
         assert time.monotonic() < end, seen

@@ -23,10 +23,10 @@ Page = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Web(ThreadingHTTPServer):
-    """A web server on a free loopback port, from the beginning of a `with` to its end.
+    """A web server on a free loopback port, which runs for a `with` block.
 
-    `pages` answers requests by their path. Any other path is answered with a file of `folder` over HTTP/1.0,
-    as the standard library does it, or by `page` over HTTP/1.1 if there is no folder.
+    `pages` has the page of each path. For any other path, the server sends a file of `folder` over HTTP/1.0,
+    as the standard library does. If there is no folder, `page` answers over HTTP/1.1.
     """
 
     daemon_threads = False
@@ -104,7 +104,7 @@ class Web(ThreadingHTTPServer):
             super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that go away."""
+        """Ignore clients that close the connection early."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -136,14 +136,14 @@ class _Handler(SimpleHTTPRequestHandler):
                 web.page(self)
 
     def log_message(self, *_: object) -> None:
-        """Keep the output of the tests quiet."""
+        """Print nothing, so that the output of tests stays short."""
 
 
 def reply(status: int = 200, body: bytes = b"", **headers: str | None) -> Page:
     """Make a page with this status, body and headers.
 
-    `_` in a header's name stands for `-`. Content-Length is the body's unless it is given; a header that is
-    None is left out.
+    `_` in a header's name stands for `-`. Content-Length is that of the body unless it is given. A header
+    whose value is None is left out.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -165,7 +165,7 @@ def redirect(location: str, status: int = 302) -> Page:
 
 
 def raw(head: str, body: bytes = b"") -> Page:
-    """Make a page that writes a raw head (whose lines end with `\\n` here) and body, and closes."""
+    """Make a page that writes this head and body, and closes. Lines of `head` end with `\\n` here."""
     return verbatim(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
 
 

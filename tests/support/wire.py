@@ -13,10 +13,10 @@ PATIENCE = 15
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    """Return everything that arrives until the server closes.
+    """Return everything that arrives until the server closes the connection.
 
     Raises:
-        TimeoutError: nothing arrived for a while, and the server did not close.
+        TimeoutError: nothing arrived for the connection's timeout, and the server did not close it.
     """
     return b"".join(_blocks(connection))
 
@@ -28,7 +28,7 @@ def _blocks(connection: socket.socket) -> Iterator[bytes]:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close the connection with a reset, as the crash of a client does."""
+    """Close the connection with a reset, as happens when a client crashes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
 

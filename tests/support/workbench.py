@@ -19,7 +19,7 @@ from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
-from calotype.database.pages import Page
+from calotype.database.pages import ImagePage
 from calotype.database.queries import position
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.unit_of_work import Unit
@@ -75,7 +75,7 @@ def make_catalog(*drivers: Store, default: str | None = None) -> Catalog:
 class Moody(MemoryStore):
     """A MemoryStore that fails on demand: `failing` maps a method to the error that it raises once.
 
-    With `late`, `add` fails after it has stored the bytes, like a store whose answer is lost.
+    With `late`, `add` fails after it has stored the bytes, like a store whose response is lost.
     """
 
     def __init__(self, name: str = "memory", options: MemoryStore.Options | None = None):
@@ -108,7 +108,7 @@ class Moody(MemoryStore):
 
 
 def begin_upload(unit: Unit, image_id: str, key: str, store: str) -> None:
-    """Record an upload attempt, like an upload that has just begun."""
+    """Record an upload attempt, as an upload does when it begins."""
     now = datetime.datetime.now(datetime.UTC)
     image = Image(image_id, Status.QUEUED, now, now)
     lease = Lease(OWNER, now + datetime.timedelta(minutes=1))
@@ -128,7 +128,7 @@ class Bench:
     caller: Caller = field(default=CALLER)
 
     def __post_init__(self) -> None:
-        # Tests count commits, without the one that begins to count a project's usage.
+        # Start counting the project's usage now, so that tests that count commits do not see this one.
         self.database.start_usage(self.caller.project)
 
     @property
@@ -169,14 +169,14 @@ class Bench:
         return self.lifecycle.reserve(Change(self.caller, draft or ImageFields()))
 
     def upload(self, source: Reader | bytes, draft: ImageFields | None = None) -> Image:
-        """Make an image of these bytes, which arrive a few at a time."""
+        """Upload these bytes as a new image. They arrive a few at a time."""
         reader = Trickle(source) if isinstance(source, bytes) else source
         return self.lifecycle.upload(Change(self.caller, draft or ImageFields()), Announced(reader))
 
     def update(self, image: Image, draft: ImageFields) -> Image:
         return self.lifecycle.update(Change(self.caller, draft, image))
 
-    def page(self, limit: int, after: Image | None = None) -> Page:
+    def page(self, limit: int, after: Image | None = None) -> ImagePage:
         """Return a page of the public images, oldest first."""
         listing = ImageQuery(Scope.PUBLIC, limit=limit)
         behind = None if after is None else position(after, listing.sort)
@@ -190,7 +190,7 @@ class Bench:
             reader.close()
 
     def raw(self) -> sqlite3.Connection:
-        """Return a connection to the database like another program's; the caller closes it."""
+        """Return a new connection to the database, as another program would open it; the caller closes it."""
         return sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
 
 
@@ -198,11 +198,11 @@ class Bench:
 def make_bench(
     template: Path, store: Moody | None = None, settings: Settings | None = None, **options: Any
 ) -> Iterator[Bench]:
-    """Make a bench over a copy of the database `template`, for the block."""
+    """Make a bench for the block, with a copy of the database file `template`."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(shutil.copy(template, Path(directory) / "registry.sqlite"))
         database = open_database(path, **options)
-        # No data must survive the test, so no write waits for the disk.
+        # Do not wait for the disk, because no data has to survive the test.
         event.listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
         store, settings = store or Moody(), settings or make_settings()
         stores = make_catalog(store)

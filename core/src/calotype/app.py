@@ -1,4 +1,4 @@
-"""The application: `main` assembles the service, in reading order."""
+"""The WSGI application: `main` and the functions that it calls assemble the service."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import did_you_mean, located, with_arguments
+from calotype.config.plugins import Installed
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database import migrate
@@ -34,7 +35,8 @@ from calotype.identity.token_file import TokensUnreadable, find_missing_tokens
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
 from calotype.stores.catalog import Catalog, build_catalog
-from calotype.stores.errors import ConfigurationError
+from calotype.stores.errors import ConfigurationError, UnusableDriver
+from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.heartbeat import INTERVAL, Heartbeat
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
@@ -90,18 +92,18 @@ class Process:
     router: Router
 
     def close(self) -> None:
-        """Close all parts, beginning with the background because it uses the others."""
+        """Close all parts. The background work ends first, because it uses the others."""
         self.background.close()
         self.heartbeat.end()
         self.service.close()
 
 
 class Application:
-    """The WSGI application. Work beside requests starts when the process begins to serve.
+    """The WSGI application. Its background work starts when the process begins to serve.
 
-    That is when the server calls `start_serving`, or else at the first request. After that, the process
-    must not fork. A process that was forked before, as by gunicorn with `preload_app`, makes its own parts,
-    because processes cannot share threads, the owner of leases, or connections to databases and stores.
+    A process begins to serve when the server calls `start_serving`, or else at the first request. After that,
+    the process must not fork. A process that was forked earlier, as gunicorn does with `preload_app`, makes
+    its own parts, because threads, connections and the owner of leases cannot be shared between processes.
     """
 
     def __init__(self, make: Callable[[], Process]):
@@ -123,11 +125,11 @@ class Application:
 
     @property
     def calotype_server(self) -> Application:
-        """Give our server `start_serving`, `loopback_only` and so on: see the README of calotype-server."""
+        """This application, which has the attributes that the README of calotype-server describes."""
         return self
 
     def start_serving(self) -> None:
-        """Start the work beside requests; a second call in the same process does nothing."""
+        """Start the background work; a second call in the same process does nothing."""
         with self._starting:
             if self._served_by == os.getpid():
                 return
@@ -137,24 +139,26 @@ class Application:
             self._served_by = os.getpid()
 
     def stop_serving(self) -> None:
-        """Close threads and connections, once. Those of a process that this one was forked from stay open."""
+        """Close the threads and connections of this process once. Those of its parent process stay open."""
         if self._made_by == os.getpid():
             self._made_by = None
             self._process.close()
 
 
 def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> Process:
-    """Return the parts of a process that serves an ini file; no work beside requests runs yet.
+    """Return the parts of a process that serves an ini file; no background work runs yet.
 
     Raises:
         SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
-    warnings = find_missing_tokens(settings)
+    warnings = [*find_missing_tokens(settings)]
     service = open_service(settings, makes_database=settings.migrate)
     prepare_schema(service.database, settings, service.extensions)
     service.places.start(named=settings.stores is not None)
-    for sentence in (*find_exposed(settings, service.stores), *warnings):
+    warnings += find_exposed(settings, service.stores)
+    warnings += find_unreadable(service.database, service.stores)
+    for sentence in warnings:
         log.warning("%s", sentence)
     _warn_of_no_filter(settings)
     if settings.identity == "none":
@@ -169,7 +173,7 @@ def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> 
 
 
 def _warn_of_no_filter(settings: Settings) -> None:
-    """Log a warning if `identity = keystone` has no filter in the pipeline to check tokens."""
+    """Log a warning if identity is `keystone`, but no filter in the pipeline checks tokens."""
     if settings.identity != "keystone" or settings.ini_file is None:
         return
     ini = configparser.ConfigParser(interpolation=None, strict=False)
@@ -191,7 +195,7 @@ def _warn_of_no_filter(settings: Settings) -> None:
 
 
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
-    """Return the work that a process does beside requests: probes, jobs, sweeps, and so on."""
+    """Return the background work of a process: probes, jobs, sweeps, and so on."""
     background = Background()
     settings, lifecycle = service.settings, service.lifecycle
 
@@ -267,8 +271,9 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     Raises:
         SettingsError, ConfigurationError: one of the parts cannot be made.
     """
-    extensions = load_extensions(settings)
-    stores = open_stores(settings)
+    installed = Installed()
+    extensions = load_extensions(settings, installed)
+    stores = open_stores(settings, installed)
     database = open_database(settings, makes_database=makes_database)
     lifecycle = Lifecycle(database, stores, settings)
     places = Places(database, stores, settings.arguments or "INI")
@@ -289,16 +294,28 @@ def prepare_schema(database: Database, settings: Settings, extensions: Sequence[
         migrate.require_newest(database.engine, branches)
 
 
-def open_stores(settings: Settings) -> Catalog:
+def open_stores(settings: Settings, installed: Installed | None = None) -> Catalog:
     """Return the stores that the settings name.
 
+    Args:
+        installed: the plugins to choose drivers from; None: those that are installed now.
+
     Raises:
+        SettingsError: a setting that names a store is empty.
         ConfigurationError: a store cannot be built, or a setting names a store that does not exist. The
             message begins with the place in the ini file.
     """
+    for key in ("default_store", "staging_store"):
+        if getattr(settings, key) == "":
+            place = located(settings.ini_file, f"calotype.{key}")
+            raise SettingsError(f"{place}calotype.{key} names no store: name one, or remove the line")
     try:
         catalog = build_catalog(
-            settings.stores, settings.default_store, settings.store_options, settings.digests
+            settings.stores,
+            settings.default_store,
+            settings.store_options,
+            settings.digests,
+            installed or Installed(),
         )
     except ConfigurationError as error:
         error.place = located(settings.ini_file, *_keys_of(error, settings))
@@ -320,7 +337,8 @@ def open_stores(settings: Settings) -> Catalog:
 def _keys_of(error: ConfigurationError, settings: Settings) -> Sequence[str]:
     """Return the ini keys that an error may be about, the most likely one first."""
     options = f"store.{error.store}."
-    keys = [f"{options}{error.option}", options]
-    # The default store is also checked when the list of stores is complete.
+    first = "driver" if isinstance(error, UnusableDriver) else error.option
+    keys = [f"{options}{first}", options]
+    # If `calotype.stores` does not name the default store, the mistake is in `calotype.default_store`.
     is_default = error.store == settings.default_store and error.store not in (settings.stores or ())
     return [*keys, "calotype.default_store"] if is_default else [*keys, "calotype.stores"]

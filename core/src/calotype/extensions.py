@@ -26,7 +26,7 @@ from calotype.config import plugins
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import located, one_line, quoted
 from calotype.config.options import Options
-from calotype.config.plugins import Kind, Plugin, PluginError
+from calotype.config.plugins import Installed, Kind, Plugin, PluginError
 from calotype.config.reading import InvalidText, Wording, read
 from calotype.config.settings import Settings
 from calotype.database.migrate import CORE, Branch
@@ -59,17 +59,20 @@ class Extension:
         return self.plugin.name
 
 
-def load_extensions(settings: Settings) -> list[Extension]:
+def load_extensions(settings: Settings, installed: Installed | None = None) -> list[Extension]:
     """Load the dialects and extensions that are on: dialects first, both in the order of the settings.
+
+    Args:
+        installed: the plugins to choose from; None: those that are installed now.
 
     Raises:
         SettingsError: an extension is missing or broken, or an option is invalid. The message names the
             extension and the key.
     """
-    dialects = [
-        _load(settings, DIALECT, name, "calotype.dialects") for name in dict.fromkeys(settings.dialects)
-    ]
-    return [*dialects, *(_load(settings, EXTENSION, name, key) for name, key in _names_that_are_on(settings))]
+    installed = installed or Installed()
+    dialects = [(DIALECT, name, "calotype.dialects") for name in dict.fromkeys(settings.dialects)]
+    others = [(EXTENSION, name, key) for name, key in _names_that_are_on(settings, installed)]
+    return [_load(settings, installed, *wanted) for wanted in (*dialects, *others)]
 
 
 def branches_of(extensions: Iterable[Extension]) -> list[Branch]:
@@ -108,10 +111,9 @@ def work_of(extensions: Iterable[Extension], service: Any) -> Iterator[Work]:
             yield from found
 
 
-def _names_that_are_on(settings: Settings) -> Iterator[tuple[str, str]]:
+def _names_that_are_on(settings: Settings, installed: Installed) -> Iterator[tuple[str, str]]:
     """Yield the name of each extension that is on, and the ini key that switches it on."""
-    installed = EXTENSION.installed()
-    default = [name for name in _ON_BY_DEFAULT if name in installed]
+    default = [name for name in _ON_BY_DEFAULT if installed.named(EXTENSION, name)]
     for name in dict.fromkeys([*default, *settings.extensions, *sorted(settings.extension_options)]):
         if _is_enabled(settings, name):
             yield name, "calotype.extensions" if name in settings.extensions else f"extension.{name}."
@@ -127,10 +129,10 @@ def _is_enabled(settings: Settings, name: str) -> bool:
         raise SettingsError(f"{where}{key}: must be true or false, not {quoted(given)}") from None
 
 
-def _load(settings: Settings, kind: Kind, name: str, key: str) -> Extension:
+def _load(settings: Settings, installed: Installed, kind: Kind, name: str, key: str) -> Extension:
     where = located(settings.ini_file, key)
     try:
-        plugin = plugins.load(kind, name)
+        plugin = plugins.load(installed, kind, name)
         with plugins.blamed(plugin, PluginError):
             _check(plugin)
     except PluginError as error:

@@ -12,8 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from calotype.cli import main
+from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.processes import ServingProcess
 from tests.support.server import INI
@@ -88,6 +90,39 @@ def test_a_process_that_starts_during_the_wait_prevents_the_command(
     started = replace(process_seen(datetime.timedelta()), id="other", pid=4712)
     meanwhile(lambda: keep(database, started))
     assert "images1, pid 4712" in new_id(tmp_path).stderr
+
+
+def set_revision(database: Database, revision: str) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+
+
+def upgrade(folder: Path) -> Result:
+    return CliRunner().invoke(main, ["db", "upgrade", str(INI), f"data_dir={folder}"])
+
+
+def test_an_upgrade_of_tables_is_refused_while_a_process_serves_on_them(
+    database: Database, meanwhile: Meanwhile, tmp_path: Path
+) -> None:
+    """The process's requests failed, and the command said nothing."""
+    set_revision(database, "0010")
+    process = process_seen(datetime.timedelta())
+    keep(database, process)
+    renewed = replace(process, seen_at=process.seen_at + datetime.timedelta(seconds=15))
+    meanwhile(lambda: keep(database, renewed))
+    done = upgrade(tmp_path)
+    assert (done.exit_code, done.stdout) == (1, ""), done.output
+    assert "a process still serves on this database (images1, pid 4711): stop every process" in done.stderr
+    assert migrate.current(database.engine) == "0010"
+
+
+def test_an_upgrade_that_changes_no_table_runs_beside_a_service_without_waiting(
+    database: Database, tmp_path: Path
+) -> None:
+    keep(database, process_seen(datetime.timedelta()))
+    done = upgrade(tmp_path)
+    assert done.stdout.startswith("core: at core_1\nmetadefs: empty -> "), done.output
+    assert "waiting" not in done.stderr
 
 
 def test_an_upgrade_names_the_database(database: Database, tmp_path: Path) -> None:

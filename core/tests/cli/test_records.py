@@ -47,4 +47,4 @@ def test_fsck_prints_json_into_a_pipe_even_if_standard_error_is_a_terminal(tmp_p
     os.close(theirs)
     os.close(ours)
 
-    assert json.loads(done.stdout) == {"looked": 0, "wrong": 0}
+    assert json.loads(done.stdout) == {"copies": 0, "objects": 0, "wrong": 0}

@@ -47,13 +47,13 @@ def test_a_time_is_seconds_or_has_a_unit(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "ten", "1.5", "1,5GiB", "10GiB/s", "10 Gbit", "-1", "1e3", "0x10", "GiB", "nan", "\u0661k"]
 )
-def test_other_text_is_refused_as_a_size(text: str) -> None:
+def test_text_that_is_not_a_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be a size"):
         parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "5 weeks", "1h30m", "-1", "inf", "nan", "1e3", "9" * 400])
-def test_other_text_is_refused_as_a_time(text: str) -> None:
+def test_text_that_is_not_a_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be a time"):
         parse_seconds(text)
 
@@ -66,12 +66,12 @@ def test_a_plain_number_of_bytes_is_kept_exactly(size: int) -> None:
 @given(
     st.integers(0, 1000), st.sampled_from(sorted(unit for unit in ByteSize.byte_sizes if "bit" not in unit))
 )
-def test_units_are_those_of_pydantic(number: int, unit: str) -> None:
+def test_a_size_can_have_each_unit_that_pydantic_accepts(number: int, unit: str) -> None:
     assert parse_size(f"{number}{unit.upper()}") == TypeAdapter(ByteSize).validate_python(f"{number}{unit}")
 
 
 @given(st.text(max_size=20))
-def test_any_text_is_parsed_or_refused(text: str) -> None:
+def test_any_text_is_either_parsed_as_a_quantity_or_refused(text: str) -> None:
     for parse in (parse_size, parse_seconds):
         with contextlib.suppress(ValueError):
             assert parse(text) >= 0
@@ -84,7 +84,7 @@ class Options(StoreOptions):
     patience: Seconds = 1
 
 
-def test_settings_the_server_and_drivers_read_the_same_syntax() -> None:
+def test_quantities_have_the_same_syntax_in_settings_of_the_core_the_server_and_drivers() -> None:
     given = {"sqlalchemy.url": "sqlite://", "calotype.image_size_cap": "10GiB", "calotype.lease": "2m"}
     settings = read_settings({}, given)
     assert (settings.image_size_cap, settings.lease) == (10 << 30, 120)
@@ -95,7 +95,7 @@ def test_settings_the_server_and_drivers_read_the_same_syntax() -> None:
     assert (options.room, options.patience) == (10 << 30, 300)
 
 
-def test_numbers_are_accepted_unchanged() -> None:
+def test_a_quantity_that_is_already_a_number_is_unchanged() -> None:
     assert Options(room=5, patience=0.5).room == 5
     with pytest.raises(ValidationError):
         Options(room=[])

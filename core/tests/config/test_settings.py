@@ -61,7 +61,7 @@ def test_every_setting_has_a_description(name):
         ("calotype.md5", "off", "md5", False),
     ],
 )
-def test_a_key_sets_its_field(key, text, name, value):
+def test_a_key_of_the_ini_file_sets_the_field_of_its_name(key, text, name, value):
     assert getattr(read_settings({}, {**DATABASE, key: text}), name) == value
 
 
@@ -96,7 +96,7 @@ def test_the_database_url_is_the_only_setting_that_has_no_default():
         ("calotype.list_limit", "1e3"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named_with_its_ini_key(key, text):
+def test_the_error_for_a_value_of_the_wrong_type_names_its_ini_key(key, text):
     with pytest.raises(SettingsError) as caught:
         read_settings({}, {**DATABASE, key: text})
 
@@ -133,7 +133,7 @@ def test_an_unknown_key_is_an_error_with_a_hint(key, hint):
 @pytest.mark.parametrize(
     "key", ["qqqqqq", "store.fast", "store.path", "calotype.zzzzzzzzzzzzzz", "default", "foo.bar"]
 )
-def test_an_unknown_key_without_a_similar_one_is_an_error_too(key):
+def test_an_unknown_key_without_a_similar_one_is_an_error(key):
     with pytest.raises(SettingsError, match=f"unknown setting {key}"):
         read_settings({}, {**DATABASE, key: "x"})
 
@@ -182,7 +182,7 @@ def test_settings_cannot_be_changed():
 # ---------------------------------------------------------------- variables
 
 
-def test_a_variable_is_replaced():
+def test_a_variable_is_replaced_by_its_value():
     assert expand("k", "${a}/${b}/${a}", {"a": "1", "b": "2"}) == "1/2/1"
 
 
@@ -197,13 +197,13 @@ def test_a_variable_that_refers_to_itself_is_reported_as_missing():
         expand("k", "${a}", {"a": "${b}", "b": "${a}"})
 
 
-def test_an_environment_variable_is_replaced(monkeypatch):
+def test_an_environment_variable_is_replaced_by_its_value(monkeypatch):
     monkeypatch.setenv("CALOTYPE_TEST_SECRET", "s3cret$1")
 
     assert expand("k", "x${env:CALOTYPE_TEST_SECRET}y", {}) == "xs3cret$1y"
 
 
-def test_a_file_is_replaced_by_its_content_without_the_last_newline(tmp_path):
+def test_a_reference_to_a_file_is_replaced_by_its_content_without_the_last_newline(tmp_path):
     (tmp_path / "secret").write_text("a\nb\n\n")
 
     assert expand("k", f"${{file:{tmp_path}/secret}}", {}) == "a\nb\n"
@@ -291,7 +291,7 @@ def test_a_file_that_is_not_text_is_reported_in_one_sentence(tmp_path):
 
 
 @given(st.text(alphabet="${}:abenvfile\x00 /", max_size=30))
-def test_any_text_expands_or_is_refused_in_a_sentence(text):
+def test_any_text_is_either_expanded_or_refused_in_a_sentence(text):
     with contextlib.suppress(SettingsError):
         assert isinstance(expand("k", text, {"a": "1", "b": "${a}"}), str)
 

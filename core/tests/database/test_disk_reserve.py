@@ -53,7 +53,7 @@ def test_the_error_of_each_database_for_a_full_disk_is_recognized(raw: Exception
         pymysql.err.OperationalError(),
     ],
 )
-def test_other_errors_are_not_mistaken_for_a_full_disk(raw: Exception, tmp_path: Path) -> None:
+def test_an_error_with_another_cause_is_not_reported_as_a_full_disk(raw: Exception, tmp_path: Path) -> None:
     assert not is_full(raw, make_url(f"sqlite:///{tmp_path}/registry.sqlite"))
 
 
@@ -134,7 +134,7 @@ def test_a_unit_that_frees_space_is_retried_after_the_reserve_was_given_up(datab
     assert database.find("1").status is Status.QUEUED
 
 
-def test_any_other_unit_fails_at_once_and_leaves_the_reserve(database, tmp_path) -> None:
+def test_a_unit_that_frees_no_space_fails_at_once_and_leaves_the_reserve(database, tmp_path) -> None:
     tries = []
 
     @retry_on_conflict
@@ -166,7 +166,7 @@ def test_a_disk_that_stays_full_ends_the_retries(database) -> None:
     assert len(tries) == 4
 
 
-def test_a_database_without_a_reserve_reports_a_full_disk_too(bench: Bench) -> None:
+def test_a_database_without_a_reserve_reports_a_full_disk(bench: Bench) -> None:
     limit_pages(bench.database, 1)
     with pytest.raises(DatabaseFull) as caught:
         add_much(bench.database, frees=True)

@@ -39,11 +39,11 @@ def walk(bench: Bench, limit: int = 100, **asked: object) -> list[Finding]:
     after = None
     while True:
         page = bench.database.findings(limit=limit, after=after, **asked)
-        seen += page.findings
+        seen += page.records
         if not page.more:
             return seen
-        assert len(page.findings) == limit
-        after = page.findings[-1]
+        assert len(page.records) == limit
+        after = page.records[-1]
 
 
 def test_a_finding_is_read_back_as_it_was_recorded(bench: Bench) -> None:
@@ -69,7 +69,7 @@ def test_an_open_finding_that_is_recorded_again_keeps_its_row(bench: Bench) -> N
 
 
 @pytest.mark.parametrize("state", [FindingState.CLOSED, FindingState.REPAIRED])
-def test_a_finding_is_ended_once(bench: Bench, state: FindingState) -> None:
+def test_a_finding_that_has_ended_cannot_be_ended_again(bench: Bench, state: FindingState) -> None:
     record(bench.database, FindingKind.ORPHAN)
 
     assert not close(bench, FindingKind.MISSING, state=state)
@@ -117,7 +117,7 @@ def test_pages_are_in_the_order_of_recording_and_neither_repeat_nor_skip(templat
         assert there == [thing for thing in things if thing[1] == "a"]
 
 
-def test_findings_with_the_same_time_are_paged_too(bench: Bench) -> None:
+def test_pages_neither_repeat_nor_skip_findings_with_the_same_time(bench: Bench) -> None:
     with bench.database.unit() as unit:
         for number in range(20):
             unit.record_finding(FindingKind.ORPHAN, "s", f"key{number}", None, "")
@@ -154,7 +154,7 @@ def test_open_findings_are_counted_by_kind_and_store(bench: Bench) -> None:
     )
 
 
-def test_statuses_of_a_newer_version_are_counted_too(bench: Bench) -> None:
+def test_images_with_a_status_of_a_newer_version_are_counted(bench: Bench) -> None:
     """Metrics of a process whose database another version has written to stay complete."""
     image = bench.reserve()
     with bench.database.engine.begin() as connection:

@@ -47,11 +47,11 @@ def walk(bench: Bench, limit: int, **asked: object) -> list[Job]:
     after = None
     while True:
         page = bench.database.job_page(JobQuery(limit=limit, after=after, **asked))
-        seen += page.jobs
+        seen += page.records
         if not page.more:
             return seen
-        assert len(page.jobs) == limit
-        after = job_position(page.jobs[-1], JobQuery(**asked).sort)
+        assert len(page.records) == limit
+        after = job_position(page.records[-1], JobQuery(**asked).sort)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -91,7 +91,7 @@ def test_a_job_is_found_by_its_id(bench: Bench) -> None:
 @pytest.mark.parametrize("paged", [False, True])
 def test_a_page_by_time_reads_the_index_of_each_status(bench: Bench, paged: bool) -> None:
     fill(bench, [(second, status, False) for second in range(20) for status in JobStatus])
-    last = bench.database.job_page(JobQuery(limit=5)).jobs[-1]
+    last = bench.database.job_page(JobQuery(limit=5)).records[-1]
     after = job_position(last, JobQuery().sort) if paged else None
     statements = []
 

@@ -153,7 +153,7 @@ def test_a_list_of_tasks_reads_no_orders(bench: Bench) -> None:
     add_jobs(bench, image, 2)
     with statements(bench) as read:
         page = bench.database.job_page(JobQuery(limit=1))
-    assert [job.makes_image for job in page.jobs] == [True]
+    assert [job.makes_image for job in page.records] == [True]
     ((statement, values),) = read
     with contextlib.closing(bench.raw()) as raw:
         rows = raw.execute(statement, values).fetchall()

@@ -249,7 +249,7 @@ def test_an_interrupted_first_upgrade_is_not_mistaken_for_another_program(engine
         migrate.require_newest(engine)
 
 
-def test_a_database_of_another_version_is_refused_too(engine, path):
+def test_a_database_at_an_unknown_revision_is_refused(engine, path):
     migrate.upgrade(engine)
     with contextlib.closing(sqlite3.connect(path)) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -19,7 +19,7 @@ def given(url, answer=20.0):
     return timeouts.arguments(make_url(url), 5, answer)
 
 
-def test_drivers_get_their_timeouts_as_arguments():
+def test_database_drivers_get_their_timeouts_as_arguments():
     assert given(POSTGRESQL) == {"connect_timeout": 5}
     told = given(MARIADB)
 
@@ -29,12 +29,12 @@ def test_drivers_get_their_timeouts_as_arguments():
     assert told == {"connect_timeout": 5, "read_timeout": 20.0, "write_timeout": 20.0}
 
 
-def test_the_url_takes_precedence():
+def test_a_timeout_in_the_database_url_takes_precedence_over_the_setting():
     assert given(f"{POSTGRESQL}?connect_timeout=2") == {}
     assert "read_timeout" not in given(f"{MARIADB}?read_timeout=90")
 
 
-def test_sqlite_gets_no_arguments():
+def test_sqlite_gets_no_timeouts_as_arguments():
     assert given("sqlite:///file") == {}
 
 

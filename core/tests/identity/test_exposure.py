@@ -76,7 +76,7 @@ def test_a_secure_installation_gets_no_warning(place: Place) -> None:
         ("ini", 0o646, "changed", "o-w"),
     ],
 )
-def test_a_file_that_others_can_read_or_change_is_named_with_the_fix(
+def test_a_file_that_others_can_read_or_change_gets_a_warning_with_the_fix(
     place: Place, name: str, mode: int, done: str, cure: str
 ) -> None:
     """r1-C8: an example is `tokens.json` with mode 0666."""
@@ -103,7 +103,9 @@ def test_permissions_of_a_group_get_no_warning(place: Place, name: str, mode: in
     ],
     ids=["a store's secret", "the database's password", "the password of a filter"],
 )
-def test_a_readable_ini_file_with_a_secret_is_named(tmp_path: Path, changes: dict[str, str]) -> None:
+def test_an_ini_file_with_a_secret_that_others_can_read_gets_a_warning(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
     place = Place(tmp_path, **changes)
     (warning,) = place.warnings()
     assert warning == f"{place.ini} can be read by every user of this machine: chmod o-r {place.ini}"
@@ -111,7 +113,7 @@ def test_a_readable_ini_file_with_a_secret_is_named(tmp_path: Path, changes: dic
     assert place.warnings() == []
 
 
-def test_a_directory_whose_files_others_can_replace_is_named(tmp_path: Path, place: Place) -> None:
+def test_a_directory_whose_files_others_can_replace_gets_a_warning(tmp_path: Path, place: Place) -> None:
     """Everybody can replace a file of mode 0600 in a directory of mode 0777."""
     tmp_path.chmod(0o777)
     (warning,) = place.warnings()
@@ -132,7 +134,7 @@ def test_missing_files_get_no_warning(place: Place) -> None:
     assert place.warnings() == []
 
 
-def test_the_command_stores_prints_the_warnings(place: Place) -> None:
+def test_the_command_stores_prints_the_warnings_about_file_permissions(place: Place) -> None:
     """r1-C8: they do not change its exit status."""
     place.tokens.chmod(0o666)
     place.database.unlink()

@@ -45,7 +45,7 @@ def test_the_caller_of_a_quick_request_is_identified_once() -> None:
     assert policy.confirm(request) == FIRST
 
 
-def test_a_confirmed_caller_is_not_identified_again_for_the_same_time() -> None:
+def test_a_confirmed_caller_is_not_identified_again_until_the_time_has_passed_once_more() -> None:
     """r1-C2: the time begins again with each confirmation."""
     policy = make_policy(iter([SECOND]), after=0.05)
     request = a_request(policy)

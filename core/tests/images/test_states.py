@@ -348,7 +348,7 @@ def test_every_sequence_of_verbs_stays_within_the_state_table(template):
     )
 
 
-def test_the_table_names_every_status():
+def test_the_table_of_transitions_names_every_status():
     assert set(NEXT) == set(Status)
 
 

@@ -63,7 +63,7 @@ def test_every_uuid_has_one_canonical_form(value):
         "detail",
     ],
 )
-def test_an_id_is_a_uuid_in_its_usual_form(text):
+def test_text_that_is_not_a_uuid_in_its_usual_form_is_refused_as_an_id(text):
     assert canonical_id(text) is None
 
 
@@ -89,7 +89,7 @@ def test_an_image_without_fields_is_valid():
 
 
 @pytest.mark.parametrize("name", ["name", "owner"])
-def test_a_limit_counts_characters_not_bytes(name):
+def test_the_limit_of_a_field_counts_characters_and_not_bytes(name):
     check_fields(ImageFields(fields={name: "\N{PILE OF POO}" * 255}), SETTINGS)
 
     assert "too long" in refused(ImageFields(fields={name: "a" * 256}))
@@ -106,16 +106,16 @@ def test_control_characters_are_refused_in_fields_and_properties(bad):
 @pytest.mark.parametrize(
     "fine", ["", " ", "\N{RIGHT-TO-LEFT OVERRIDE}x", "e\u0301", "\xe9", "\xa0", "\U0001f4a9"]
 )
-def test_all_other_text_is_accepted(fine):
+def test_text_without_control_characters_is_accepted_in_fields_and_properties(fine):
     check_fields(ImageFields(fields={"name": fine}, properties={"k": fine}), SETTINGS)
 
 
-def test_fields_may_be_null():
+def test_a_field_can_be_null():
     check_fields(ImageFields(fields=dict.fromkeys(["name", "disk_format", "container_format"])), SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["disk_format", "container_format"])
-def test_a_format_must_be_configured(name):
+def test_a_format_that_is_not_configured_is_refused(name):
     check_fields(ImageFields(fields={name: "ami"}), SETTINGS)
     sentence = refused(ImageFields(fields={name: "floppy" * 20}))
 
@@ -126,7 +126,7 @@ def test_a_format_must_be_configured(name):
 
 @pytest.mark.parametrize("name", ["min_disk", "min_ram"])
 @pytest.mark.parametrize(("value", "fine"), [(0, True), (2**31 - 1, True), (-1, False), (2**31, False)])
-def test_min_disk_and_min_ram_have_a_range(name, value, fine):
+def test_min_disk_and_min_ram_outside_of_their_range_are_refused(name, value, fine):
     draft = ImageFields(fields={name: value})
     if fine:
         check_fields(draft, SETTINGS)
@@ -157,16 +157,16 @@ def test_a_size_outside_of_the_cap_is_refused(size, error):
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a\n", "\xe9", "a" * 256, "a\0"])
-def test_a_property_name_is_printable_ascii_without_blanks(name):
+def test_a_property_name_that_is_not_printable_ascii_without_blanks_is_refused(name):
     assert "property's name" in refused(ImageFields(properties={name: "v"}))
 
 
 @pytest.mark.parametrize("name", ["a", "__proto__", "owner", "hw-x", "a.b", "!", "a" * 255])
-def test_any_printable_ascii_name_is_accepted(name):
+def test_any_printable_ascii_property_name_is_accepted(name):
     check_fields(ImageFields(properties={name: "v"}), SETTINGS)
 
 
-def test_a_property_value_is_counted_in_bytes():
+def test_the_limit_of_a_property_value_counts_bytes():
     check_fields(ImageFields(properties={"k": "a" * 10}), SETTINGS)
     with pytest.raises(RequestTooLarge, match="longer than 10 bytes"):
         check_fields(ImageFields(properties={"k": "\xe9" * 6}), SETTINGS)
@@ -185,6 +185,6 @@ def test_the_length_of_all_properties_with_their_names_is_limited():
 
 
 @pytest.mark.parametrize("text", ["a\x00", "\x1b[31m", "a\nb"])
-def test_a_declared_digest_has_no_control_characters(text):
+def test_a_declared_digest_with_control_characters_is_refused(text):
     with pytest.raises(InvalidRequest, match="control characters"):
         check_fields(ImageFields(digests={"md5": text}), make_settings())

@@ -47,7 +47,7 @@ def add_image(bench: Bench, status: Status, visibility: Visibility) -> str:
     return image_id
 
 
-def test_g_29_every_cell_of_the_table_is_as_it_is_documented() -> None:
+def test_g_29_every_cell_of_the_table_of_rights_is_as_documented() -> None:
     cells = list(itertools.product(CALLERS, PERMISSIONS, Status, Visibility))
     wrong = [
         cell
@@ -165,7 +165,7 @@ def test_formats_can_be_set_until_the_image_has_bytes(field: str) -> None:
         ("anonymous", set()),
     ],
 )
-def test_members_see_themselves_and_the_owner_sees_all(who: str, seen: set[str]) -> None:
+def test_a_member_sees_its_own_membership_and_the_owner_sees_all(who: str, seen: set[str]) -> None:
     image = make_image(visibility=Visibility.SHARED)
     assert {member.project for member in visible_members(CALLERS[who], image)} == seen
 

@@ -111,7 +111,7 @@ def test_headers_show_the_properties_that_fit_and_a_purge_keeps_the_others(sizes
     assert properties_after(draft, make_image(properties=properties)).keys() == omitted
 
 
-def test_names_that_do_not_collide_are_spelled_plainly() -> None:
+def test_a_property_whose_name_collides_with_no_other_has_a_plain_header_name() -> None:
     """r1-C4: old clients read what they always have."""
     assert header_names(["Foo", "kernel_id", "a-b", "trait:HW_CPU"]) == {
         "Foo": "foo",

@@ -1,7 +1,10 @@
 """The catalog: the configured stores, the default, and one sentence for each mistake."""
 
+import sys
+
 import pytest
 
+from calotype.config.plugins import Installed
 from calotype.stores import BadLocation, ConfigurationError, External, WritableStore
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.testing import MemoryStore
@@ -31,7 +34,7 @@ class Driver(Store, External):
 
 
 def build(names=None, default=None, **options) -> Catalog:
-    return build_catalog(names, default, options, ("sha256",))
+    return build_catalog(names, default, options, ("sha256",), Installed())
 
 
 def refused(*args, **kw) -> str:
@@ -71,7 +74,7 @@ def test_the_settings_need_not_name_a_store():
 
 
 @pytest.mark.parametrize("name", ["Tape", "1tape", "a b", "a.b", "-a", "a" * 64, "caf\xe9", "a\n"])
-def test_an_invalid_name_is_refused(install, name):
+def test_an_invalid_name_of_a_store_is_refused(install, name):
     install("tape")
 
     assert "a store's name has 1 to 63 lower-case letters" in refused((name,), **{name: {"driver": "tape"}})
@@ -122,17 +125,36 @@ def test_a_flag_that_is_neither_true_nor_false_stops_the_start(install, key):
 # ---------------------------------------------------------------- unnamed
 
 
-def test_if_no_store_is_named_every_complete_driver_is_on_and_the_others_have_a_reason(install, caplog):
+def test_if_no_store_is_named_those_with_a_key_are_on_and_the_others_have_a_reason(install, caplog):
     install("tape")
     install("disk", STRICT)
     install("broken", "import not_installed_anywhere")
-    catalog = build()
+    catalog = build(tape={"driver": "tape"}, disk={"read_only": "true"}, broken={"path": "/x"})
 
-    assert "tape" in catalog
+    assert list(catalog.entries) == ["tape"]
     assert catalog.off["disk"] == "option path is missing"
     assert "cannot be loaded" in catalog.off["broken"]
     assert "store 'broken'" in caplog.text
-    assert not set(catalog.off) & set(catalog.entries)
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(3)", "import not_installed_anywhere", DRIVER])
+def test_if_no_store_is_named_a_driver_without_a_key_is_off_and_is_not_imported(install, caplog, source):
+    install("tape")
+    install("other", f"import sys\nsys.other_was_imported = True\n{source}")
+    catalog = build(tape={"driver": "tape"})
+
+    assert list(catalog.entries) == ["tape"]
+    assert catalog.off["other"] == "no key store.other.* is set"
+    assert not hasattr(sys, "other_was_imported")
+    assert caplog.text == ""
+
+
+def test_if_no_store_is_named_the_default_store_is_on_without_a_key(install):
+    install("tape")
+    catalog = build(default="tape")
+
+    assert list(catalog.entries) == ["tape"]
+    assert catalog.default == "tape"
 
 
 def test_if_no_store_is_named_a_store_can_have_options_and_another_name_than_its_driver(install):
@@ -145,7 +167,7 @@ def test_if_no_store_is_named_a_store_can_have_options_and_another_name_than_its
 
 def test_if_no_store_is_named_options_for_a_missing_driver_leave_the_other_stores_on(install):
     install("tape")
-    catalog = build(gone={"path": "/x"})
+    catalog = build(gone={"path": "/x"}, tape={"driver": "tape"})
 
     assert "no driver 'gone' is installed" in catalog.off["gone"]
     assert "tape" in catalog
@@ -157,11 +179,11 @@ def test_if_no_store_is_named_a_wrong_option_still_stops_the_start(install):
     assert "unknown option capacty (did you mean capacity?)" in refused(tape={"capacty": "1"})
 
 
-def test_if_no_store_is_named_a_driver_that_cannot_be_built_without_options_is_off(install):
-    """r1-D7: the driver is installed, but no setting names it."""
+def test_a_default_store_that_cannot_be_built_without_options_is_off(install):
+    """r1-D7: no key and no list names it."""
     install("tape", DRIVER + FAILING_INIT.format("raise ConfigurationError(name, 'it needs a reel')"))
 
-    assert build().off["tape"] == "it needs a reel"
+    assert build(default="tape").off["tape"] == "it needs a reel"
     assert "it needs a reel" in refused(tape={"capacity": "1"})
 
 
@@ -216,20 +238,20 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("source", "told"), HOSTILE.values(), ids=HOSTILE)
-def test_a_driver_that_cannot_be_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
+def test_a_store_whose_driver_cannot_be_loaded_or_built_is_off_or_stops_the_start_if_it_is_named(
     install, source, told
 ):
     """r1-D7: the message names the driver and its distribution, and contains nothing that may be a secret."""
     install("tape")
     distribution = install("bad", source)
-    off = build().off["bad"]
+    catalog = build(bad={"capacity": "7"}, tape={"driver": "tape"})
 
-    for said in (off, refused(("bad",)), build(bad={"capacity": "7"}).off["bad"]):
+    for said in (catalog.off["bad"], refused(("bad",)), build(default="bad").off["bad"]):
         assert told in said
         assert "driver 'bad'" in said
         assert distribution in said
         assert "secret" not in said
-    assert "tape" in build()
+    assert "tape" in catalog
 
 
 def test_if_no_store_is_named_a_driver_that_fails_to_list_missing_options_is_off(install):
@@ -237,7 +259,7 @@ def test_if_no_store_is_named_a_driver_that_fails_to_list_missing_options_is_off
     failing = "        @classmethod\n        def missing(cls, given): raise RuntimeError"
     install("bad", DRIVER + FAILING_OPTIONS.format(failing))
 
-    assert build().off["bad"].endswith("failed with RuntimeError")
+    assert build(bad={"path": "/x"}).off["bad"].endswith("failed with RuntimeError")
 
 
 def test_the_withheld_abilities_may_be_a_property(install):
@@ -248,7 +270,7 @@ def test_the_withheld_abilities_may_be_a_property(install):
     assert not tape.can(External)
 
 
-def test_a_driver_that_takes_long_to_load_is_named(install, caplog, monkeypatch):
+def test_the_log_names_a_driver_that_takes_long_to_load(install, caplog, monkeypatch):
     """r1-D7: no other message explains a start that hangs."""
     monkeypatch.setattr("calotype.config.plugins._SLOW", 0.01)
     install("tape", "import time\ntime.sleep(0.2)\n" + DRIVER)
@@ -282,7 +304,7 @@ def test_the_capacity_of_a_store_is_a_setting_of_the_core(install, key):
 # ---------------------------------------------------------------- the default
 
 
-def test_the_default_is_the_one_that_is_named(install):
+def test_the_default_store_is_the_one_that_the_settings_name(install):
     install("tape")
 
     assert build(("tape", "deep"), "deep", deep={"driver": "tape"}).default == "deep"
@@ -358,7 +380,7 @@ def test_a_read_only_store_takes_no_uploads(install):
 
 def test_the_stores_compute_the_digests_that_the_settings_name(install):
     install("tape")
-    catalog = build_catalog(("tape",), None, {}, ("sha256",))
+    catalog = build_catalog(("tape",), None, {}, ("sha256",), Installed())
 
     assert catalog["tape"].algorithms == ("sha256",)
 

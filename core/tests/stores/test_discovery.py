@@ -2,17 +2,25 @@
 
 import pytest
 
-from calotype.config.plugins import Kind
-from calotype.stores import ConfigurationError, Store
-from calotype.stores.discovery import installed, load
+from calotype.config.plugins import Installed, Kind
+from calotype.stores import ConfigurationError, Store, discovery
+from calotype.stores.discovery import Driver, load
 from core.tests.stores.conftest import DRIVER
 
 CONTRACT = "from calotype.stores import Store, StoreOptions\n"
 
 
+def installed() -> list[str]:
+    return Installed().names(discovery.DRIVER)
+
+
+def loaded(name: str) -> Driver:
+    return load(Installed(), name)
+
+
 def refused(name: str, store: str | None = None) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        load(name, store)
+        load(Installed(), name, store)
     sentence = str(caught.value)
     assert sentence.startswith(f"store '{store or name}': ")
     assert "\n" not in sentence
@@ -21,7 +29,7 @@ def refused(name: str, store: str | None = None) -> str:
 
 def test_a_driver_is_loaded_with_its_distribution(install):
     distribution = install("tape")
-    driver = load("tape")
+    driver = loaded("tape")
 
     assert (driver.name, driver.distribution) == ("tape", distribution)
     assert driver.version.startswith("2.")
@@ -53,7 +61,8 @@ def test_a_missing_driver_is_reported_with_the_installed_ones(install):
 def test_a_missing_driver_is_reported_even_if_none_is_installed(monkeypatch):
     monkeypatch.setattr("calotype.stores.discovery.DRIVER", Kind("driver", "calotype.stores.nowhere"))
 
-    assert refused("tape") == "store 'tape': no driver 'tape' is installed (installed: none)"
+    sentence = "no driver 'tape' is installed (installed: none): install it, or name another one in "
+    assert refused("tape", "deep") == f"store 'deep': {sentence}store.deep.driver"
 
 
 @pytest.mark.parametrize(
@@ -171,4 +180,4 @@ def test_a_driver_whose_methods_differ_from_the_contract_is_refused(install, sou
 def test_a_driver_that_accepts_the_calls_of_the_contract_is_loaded(install, source):
     install("tape", source)
 
-    assert load("tape").name == "tape"
+    assert loaded("tape").name == "tape"

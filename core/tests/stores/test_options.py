@@ -41,7 +41,7 @@ def refused(model=Options, **given: str) -> str:
     return str(caught.value)
 
 
-def test_text_becomes_typed_values():
+def test_the_text_of_options_becomes_typed_values():
     options = read_options(
         "fast", Options, {"path": "/srv", "fsync": "no", "retries": "5", "mode": "fast", "secret_key": "k"}
     )
@@ -51,7 +51,7 @@ def test_text_becomes_typed_values():
 
 
 @pytest.mark.parametrize("text", ["a b c", "a,b,c", " a,  b\tc ", "a\nb\nc"])
-def test_a_list_is_split_at_blanks_and_commas(text):
+def test_an_option_with_a_list_is_split_at_blanks_and_commas(text):
     options = read_options("fast", Options, {"path": "/", "hosts": text, "kinds": text})
 
     assert options.hosts == ("a", "b", "c")
@@ -59,7 +59,7 @@ def test_a_list_is_split_at_blanks_and_commas(text):
     assert read_options("fast", Options, {"path": "/", "ports": "1, 2 3"}).ports == [1, 2, 3]
 
 
-def test_an_empty_list_is_empty():
+def test_an_option_with_an_empty_list_has_no_items():
     assert read_options("fast", Options, {"path": "/", "hosts": ""}).hosts == ()
 
 
@@ -67,7 +67,7 @@ def test_a_text_option_is_not_split():
     assert read_options("fast", Options, {"path": "/a b,c"}).path == Path("/a b,c")
 
 
-def test_a_missing_option_is_named():
+def test_the_error_for_a_missing_option_names_the_option():
     assert refused() == "store 'fast': option path is missing"
     assert Options.missing({}) == ["path"]
     assert Options.missing({"path": "/"}) == []
@@ -96,7 +96,7 @@ def test_an_unknown_option_without_a_similar_one_is_reported_with_all_options():
         ("mode", "fast", "mode fast and fsync exclude each other"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_named_by_its_option(name, text, sentence):
+def test_the_error_for_a_value_of_the_wrong_type_names_its_option(name, text, sentence):
     assert refused(path="/", **{name: text}).startswith(f"store 'fast': {sentence}")
 
 

@@ -23,12 +23,12 @@ DATA = pattern(1000)
 
 
 @pytest.mark.parametrize("location", ["", "s3:", "s3:../x", "s3:K", "swift:k", "k", "s3:k\n", "xs3:k"])
-def test_a_location_of_another_form_is_refused(location):
+def test_a_location_that_is_not_a_scheme_and_a_key_is_refused(location):
     with pytest.raises(BadLocation):
         key_of("far", location, "s3:")
 
 
-def test_a_location_is_a_scheme_and_a_key():
+def test_the_key_is_read_from_a_location_after_the_scheme():
     assert key_of("far", "s3:0a.b-c", "s3:") == "0a.b-c"
 
 

@@ -25,7 +25,7 @@ from calotype.stores import (
 )
 from calotype.stores.measured import BLOCK
 from calotype.testing import MemoryStore, StoreConformance, pattern
-from calotype.testing.memory import MemoryOptions
+from calotype.testing.memory import Attempt, MemoryOptions
 
 MODIFIED = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
@@ -34,6 +34,8 @@ class KitOfMemory(StoreConformance):
     """The kit with MemoryStore's hooks; subclasses name the driver."""
 
     part_size = 70_001
+    listing_size = 1001
+    survives_processes = False
     driver: ClassVar[type[MemoryStore]] = MemoryStore
 
     @classmethod
@@ -54,6 +56,12 @@ class KitOfMemory(StoreConformance):
 
     def uproot(self, store, planted):
         del store.shelf.foreign[planted.removeprefix("memory:")]
+
+    @contextlib.contextmanager
+    def take_away(self, store):
+        store.options.shelf.is_away = True
+        yield
+        store.options.shelf.is_away = False
 
 
 class Sabotage(MemoryStore):
@@ -97,7 +105,7 @@ class CleansUpOnlyAfterExceptions(Sabotage):
 
 class ForgetsItsAttempts(Sabotage):
     def add(self, key, source, size=None):
-        self.shelf.attempts[id(source)] = (key, io.BytesIO(b"part"))
+        self.shelf.attempts[id(source)] = Attempt(key, io.BytesIO(b"part"))
         stored = super().add(key, source, size)
         del self.shelf.attempts[id(source)]
         return stored
@@ -406,7 +414,11 @@ class KeepsItsBlobsToItself(Sabotage):
 
     def __init__(self, name, options):
         super().__init__(name, options)
-        self.shelf = type(options.shelf)()
+        self.own = type(options.shelf)()
+
+    @property
+    def shelf(self):
+        return self.own
 
 
 class WipesAtCreate(Sabotage):

@@ -1,9 +1,11 @@
 """The fault proxy applies each fault to the requests for which it is meant, and to no others."""
 
+import contextlib
 import http.client
 import http.server
 import socket
 import threading
+import time
 
 import pytest
 
@@ -63,7 +65,7 @@ def ask(proxy, method="GET", body=None):
         connection.close()
 
 
-def test_without_a_fault_it_passes_everything_on(proxy, server):
+def test_a_proxy_without_a_fault_passes_everything_on(proxy, server):
     assert ask(proxy) == (200, DATA)
     assert ask(proxy, "PUT", DATA) == (201, b"")
     assert server.received == [DATA]
@@ -126,6 +128,20 @@ def test_latency_delays_the_response_and_changes_no_byte(proxy):
 
     assert ask(proxy) == (200, DATA)
     proxy.heal()
+    assert ask(proxy) == (200, DATA)
+
+
+def test_a_server_that_is_away_refuses_requests_and_cuts_connections(proxy):
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:
+        connection.sendall(b"GET /x HTTP/1.1\r\n")
+        while not proxy._open:
+            time.sleep(0.01)
+        with proxy.away():
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1000) == b""
+            with pytest.raises(ConnectionError):
+                ask(proxy)
+
     assert ask(proxy) == (200, DATA)
 
 

@@ -40,7 +40,7 @@ def test_the_next_heartbeat_changes_only_when_the_process_was_seen(bench, heartb
     assert replace(second, seen_at=first.seen_at) == first
 
 
-def test_two_processes_have_two_rows(bench, heartbeat):
+def test_each_process_has_a_heartbeat_of_its_own(bench, heartbeat):
     heartbeat.beat()
     Heartbeat(bench.database).beat()
     assert len({one.id for one in bench.database.processes.all()}) == 2

@@ -75,7 +75,7 @@ def test_a_check_that_hangs_counts_as_unavailable_from_its_timeout_until_it_retu
     assert hanging.state is ProbeState.OK
 
 
-def test_changes_are_logged_once_with_their_reason(caplog):
+def test_a_change_of_a_probes_state_is_logged_once_with_its_reason(caplog):
     answers = iter([None, Unavailable("x", "its disk is away"), Unavailable("x", "its disk is away"), None])
 
     def check():

@@ -47,7 +47,7 @@ def work(run, interval=600, name="work"):
     return Work(name, interval, run, Scope.PER_PROCESS)
 
 
-def test_nothing_runs_before_the_start_and_everything_after_it(background):
+def test_background_work_runs_only_after_the_start(background):
     first, second = Counted(), Counted()
     background.add(work(first))
     background.add(work(second))
@@ -181,7 +181,7 @@ def test_a_fork_makes_its_own_parts_and_leaves_those_of_its_parent_alone(parts):
     assert (parts.made, first.events) == (1, [])
 
 
-def test_the_parts_are_closed_once(parts):
+def test_the_parts_of_an_application_are_closed_only_once(parts):
     app = Application(parts)
     app.stop_serving()
     app.stop_serving()

@@ -40,7 +40,7 @@ def asked(query: str) -> Request:
 
 
 def test_the_number_of_resource_types_in_a_query_is_limited() -> None:
-    """r1-D1"""
+    """r1-D1: each value makes the query slower."""
     allowed = ",".join(["v"] * VALUES_MAX)
     read_listing(asked(f"resource_types={allowed}"), 1000)
     with pytest.raises(InvalidRequest, match=f"resource_types can have at most {VALUES_MAX} values"):
@@ -49,7 +49,7 @@ def test_the_number_of_resource_types_in_a_query_is_limited() -> None:
 
 @pytest.mark.parametrize("kind", ["objects", "tags", "resource_type_associations"])
 def test_the_contents_of_a_namespace_are_counted_before_they_are_checked(kind: str) -> None:
-    """r1-D2"""
+    """r1-D2: checking an item takes much longer than counting it."""
     items = Counted([{"name": 1}] * (ITEMS_MAX + 1))
     with pytest.raises(RequestTooLarge, match="Too many values for"):
         MetadefSchemas().check("namespace", {"namespace": "n", kind: items})
@@ -58,7 +58,7 @@ def test_the_contents_of_a_namespace_are_counted_before_they_are_checked(kind: s
 
 @pytest.mark.parametrize("kind", ["required", "operators"])
 def test_the_lists_in_a_definition_are_counted_before_they_are_checked(kind: str) -> None:
-    """r1-D2: items without an order would be compared with each other."""
+    """r1-D2: items of mixed types cannot be sorted, so a check would compare each item with all others."""
     items = Counted([{}, "a", []] * ITEMS_MAX)
     with pytest.raises(RequestTooLarge, match="Too many values for"):
         MetadefSchemas().check(Kind.PROPERTY, {"name": "n", "title": "", "type": "string", kind: items})

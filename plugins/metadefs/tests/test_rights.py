@@ -35,7 +35,7 @@ def expected(who: str, permission: str, visibility: Visibility) -> bool:
     return permission == policy.VIEW and (visibility is Visibility.PUBLIC or who.startswith("owner"))
 
 
-def test_g_41_every_cell_of_the_table_for_namespaces_is_as_it_is_documented() -> None:
+def test_g_41_every_cell_of_the_table_of_rights_to_namespaces_is_as_documented() -> None:
     for visibility in (Visibility.PUBLIC, Visibility.PRIVATE):
         grants = namespace_grants(Namespace(1, "NS", visibility, False, OWNER, NOW, NOW))
         for who, permission in itertools.product(CALLERS, PERMISSIONS):
@@ -66,7 +66,7 @@ VERBS: dict[str, tuple[object, ...]] = {
 
 
 def test_every_verb_that_takes_a_caller_is_in_the_table() -> None:
-    """r1-C2: a new verb without a row here fails."""
+    """r1-C2: if a new verb has no row here, this test fails."""
     found = inspect.getmembers(Metadefs, inspect.isfunction)
     taking = {name for name, verb in found if "caller" in inspect.signature(verb).parameters}
     assert {name for name in taking if not name.startswith("_")} == VERBS.keys()

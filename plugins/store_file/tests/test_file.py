@@ -104,7 +104,7 @@ def test_write_permission_for_others_cannot_be_configured(mode, tmp_path):
         read_options("disk", FileStore.Options, {"path": str(tmp_path), **mode})
 
 
-def test_the_path_for_a_proxy_leads_to_the_image_below_the_directory(store, blob):
+def test_a_proxy_gets_the_path_of_the_image_relative_to_the_stores_directory(store, blob):
     path = store.file_path(f"file:{KEY}")
 
     assert path == f"0f/{KEY}"
@@ -256,14 +256,36 @@ def test_concurrent_creates_all_succeed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
-@pytest.mark.parametrize("content", [[], ["somebody.txt"]], ids=["empty", "full"])
-def test_create_refuses_a_directory_that_it_did_not_make(tmp_path, content):
-    for name in content:
-        (tmp_path / name).write_text("x")
+def test_create_refuses_a_directory_with_files_of_others(tmp_path):
+    (tmp_path / "somebody.txt").write_text("x")
     with pytest.raises(Misconfigured, match=r"touch \.calotype-store"):
         file_store(tmp_path).create()
 
-    assert [path.name for path in tmp_path.iterdir()] == content
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody.txt"]
+
+
+def test_create_marks_an_empty_directory(tmp_path):
+    store = file_store(tmp_path)
+    store.create()
+    store.check()
+
+    assert (tmp_path / MARKER).read_text() == "disk\n"
+
+
+def test_create_leaves_no_marker_in_a_directory_that_it_refuses(tmp_path):
+    tmp_path.chmod(0o770)
+    with pytest.raises(Misconfigured, match="chmod go-w"):
+        file_store(tmp_path).create()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_of_another_store_is_refused_with_the_name_of_that_store_for_operators(store):
+    with pytest.raises(Misconfigured) as caught:
+        file_store(store.options.path, name="other").check()
+
+    assert caught.value.reason == "its directory belongs to another store"
+    assert caught.value.remedy.startswith(f", which is {store.name!r}, as {MARKER} in it says: ")
 
 
 @pytest.mark.parametrize("adopt", [lambda store: store.create(), lambda store: store.add(KEY, Trickle(b"x"))])

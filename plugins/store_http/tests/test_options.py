@@ -70,7 +70,7 @@ def test_options_are_read_from_text():
         ("verify", "perhaps"),
     ],
 )
-def test_an_invalid_option_is_named(name, value):
+def test_the_error_for_an_invalid_option_names_the_option(name, value):
     with pytest.raises(ConfigurationError, match=name):
         read_options("web", HttpOptions, {name: value})
 

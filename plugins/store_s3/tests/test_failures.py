@@ -162,7 +162,7 @@ def test_a_request_is_repeated_after_a_503(make: Make, proxy: FaultProxy) -> Non
         (507, StoreFull, "it is full"),
     ],
 )
-def test_each_status_has_its_error(
+def test_each_status_of_the_s3_server_raises_its_own_error(
     make: Make, proxy: FaultProxy, status: int, kind: type[StoreError], words: str
 ) -> None:
     proxy.inject(Fault("PUT ", status=status), times=None)

@@ -28,7 +28,7 @@ def url_of(**options: str) -> str:
         store.close()
 
 
-def test_only_the_bucket_is_required() -> None:
+def test_the_bucket_is_the_only_required_option() -> None:
     assert S3Options.missing({}) == ["bucket"]
     assert read_options("s3", S3Options, {"bucket": "images"}).bucket == "images"
 
@@ -53,13 +53,13 @@ def test_only_the_bucket_is_required() -> None:
         ({"bucket": "a/b"}, "option bucket"),
     ],
 )
-def test_a_wrong_option_is_named(options: dict[str, str], sentence: str) -> None:
+def test_the_error_for_an_invalid_option_names_the_option(options: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         read_options("s3", S3Options, {"bucket": "images", **options})
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "a/", "a/b", "a/b/"])
-def test_a_prefix_is_a_folder(prefix: str) -> None:
+def test_keys_with_a_prefix_are_in_the_folder_of_that_name(prefix: str) -> None:
     key = urlsplit(url_of(endpoint_url="http://s3.example", prefix=prefix)).path
 
     assert key == "/images/" + "".join(f"{part}/" for part in prefix.split("/") if part) + "a.1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import uuid
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
@@ -90,6 +91,12 @@ def proxy(swift: Mapping[str, str]) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def proxied(make_store: MakeStore, proxy: FaultProxy) -> SwiftStore:
-    """Return a store that sends every request, including logins, through `proxy`."""
-    return make_store(auth_url=f"{proxy.url}/auth/v1.0")
+def make_proxied(make_store: MakeStore, proxy: FaultProxy) -> MakeStore:
+    """Stores that send every request, including logins, through `proxy`."""
+    return functools.partial(make_store, auth_url=f"{proxy.url}/auth/v1.0")
+
+
+@pytest.fixture
+def proxied(make_proxied: MakeStore) -> SwiftStore:
+    """Return a store that sends every request through `proxy`."""
+    return make_proxied()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from calotype.stores import Store
-from calotype.testing import StoreConformance
+from calotype.testing import Fault, FaultProxy, StoreConformance
 from calotype_store_swift import SwiftStore
 
 TEMP_URL_KEY = "canary-of-temp-url"
@@ -23,6 +25,23 @@ def container() -> str:
 
 class SwiftConformance(StoreConformance):
     part_size: ClassVar[int] = 1 << 20
+
+    @pytest.fixture(autouse=True)
+    def _proxy(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+
+    def take_away(self, store: Store) -> contextlib.AbstractContextManager[None]:
+        return self.proxy.away()
+
+    @contextlib.contextmanager
+    def full(self, store: Store) -> Iterator[SwiftStore]:
+        """A server that answers each PUT with 507, Insufficient Storage."""
+        server = urlsplit(store.options.auth_url)
+        with FaultProxy(server.hostname, server.port) as proxy:
+            proxy.inject(Fault("PUT ", status=507), times=None)
+            options = store.options.model_copy(update={"auth_url": f"{proxy.url}{server.path}"})
+            with contextlib.closing(SwiftStore(store.name, options)) as full:
+                yield full
 
     def leftovers(self, store: Store) -> list[str]:
         """Return the names of all segments that belong to no object, including those of a taken key."""
@@ -39,8 +58,8 @@ class SwiftConformance(StoreConformance):
 
 class TestTempauth(SwiftConformance):
     @pytest.fixture
-    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        store = make_store(temp_url_key=TEMP_URL_KEY, container=container)
+    def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        store = make_proxied(temp_url_key=TEMP_URL_KEY, container=container)
         with store._account.lent() as connection:
             connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
         return store
@@ -50,6 +69,9 @@ class TestTempauth(SwiftConformance):
 class TestWhole(SwiftConformance):
     """Each source of known length becomes one object, as by default."""
 
+    listing_size: ClassVar[int] = 1001
+    case_seconds: ClassVar[float] = 300
+
     @pytest.fixture
-    def store(self, make_store: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        return make_store(single_object_max=1 << 30, container=container)
+    def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
+        return make_proxied(single_object_max=1 << 30, container=container)

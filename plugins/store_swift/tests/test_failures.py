@@ -99,7 +99,7 @@ def test_bytes_damaged_on_the_way_are_not_stored(proxied: SwiftStore, proxy: Fau
 
 
 @pytest.mark.parametrize(("status", "kind"), [(413, StoreFull), (507, StoreFull), (403, Unavailable)])
-def test_each_refusal_has_its_own_error(
+def test_each_refusal_of_the_swift_server_raises_its_own_error(
     make_store: MakeStore, proxy: FaultProxy, status: int, kind: type[StoreError]
 ) -> None:
     store = make_store(auth_url=f"{proxy.url}/auth/v1.0", retries=0)

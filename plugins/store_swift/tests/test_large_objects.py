@@ -31,7 +31,7 @@ def test_a_source_that_fits_into_one_segment_is_stored_as_one_object(store: Swif
     assert listed(store, "_segments") == []
 
 
-def test_a_longer_source_is_stored_in_segments_that_do_not_expire(store: SwiftStore) -> None:
+def test_a_source_longer_than_a_segment_is_stored_in_segments_that_do_not_expire(store: SwiftStore) -> None:
     put(store, pattern(LARGE))
 
     assert expiries(store) == [None] * 4

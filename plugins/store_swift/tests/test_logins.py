@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from calotype.stores import BlobNotFound, Misconfigured, Unavailable
+from calotype.stores import Misconfigured, Unavailable
 from calotype.testing import FaultProxy, Paused, pattern, read_all
 from calotype_store_swift import SwiftStore
 from plugins.store_swift.tests.objects import (
@@ -59,11 +59,34 @@ def test_a_wrong_key_is_reported_in_plain_words(make_store: MakeStore) -> None:
 
 def test_a_missing_container_is_reported_in_plain_words(make_store: MakeStore) -> None:
     store = make_store(created=False)
-    for verb in (store.check, lambda: put(store, b"x"), lambda: put(store, pattern(LARGE))):
+    verbs = (
+        store.check,
+        lambda: put(store, b"x"),
+        lambda: put(store, pattern(LARGE)),
+        lambda: store.get("swift:a"),
+        lambda: store.get("swift:a", 5, 0),
+        lambda: store.size("swift:a"),
+        lambda: store.delete("swift:a"),
+        lambda: store.discard("a"),
+        lambda: list(store.blobs()),
+        lambda: list(store.attempts()),
+    )
+    for verb in verbs:
         with pytest.raises(Misconfigured, match="container is missing"):
             verb()
-    with pytest.raises(BlobNotFound):
-        store.get("swift:a")
+
+
+def test_segments_are_no_attempt_because_the_container_of_objects_is_missing(store: SwiftStore) -> None:
+    put(store, pattern(LARGE))
+    container = store.options.container
+    with store._account.lent() as connection:
+        _, entries = connection.get_container(container)
+        for entry in entries:
+            connection.delete_object(container, entry["name"])
+        connection.delete_container(container)
+
+    with pytest.raises(Misconfigured, match="container is missing"):
+        list(store.attempts())
 
 
 def test_a_refused_connection_is_reported_in_plain_words(make_store: MakeStore) -> None:
@@ -77,7 +100,9 @@ def test_a_refused_connection_is_reported_in_plain_words(make_store: MakeStore) 
     assert str(port) not in str(caught.value)
 
 
-def test_a_private_ca_has_to_be_named(make_store: MakeStore, swift: Mapping[str, str]) -> None:
+def test_an_endpoint_with_a_private_ca_needs_the_option_ca_bundle(
+    make_store: MakeStore, swift: Mapping[str, str]
+) -> None:
     store = make_store(auth_url=swift["SWIFT_TLS_AUTH_URL"], created=False)
     with pytest.raises(Unavailable, match="ca_bundle"):
         store.check()

@@ -46,7 +46,7 @@ def test_bodies_are_sent_in_large_blocks(whole: SwiftStore) -> None:
     assert adapter.poolmanager.connection_pool_kw["blocksize"] == BLOCK
 
 
-def test_a_source_longer_than_the_option_is_stored_in_segments(whole: SwiftStore) -> None:
+def test_a_source_longer_than_single_object_max_is_stored_in_segments(whole: SwiftStore) -> None:
     location = put(whole, pattern(LARGE + 1), LARGE + 1)
 
     assert whole.size(location) == LARGE + 1

@@ -24,10 +24,10 @@ from calotype_server.settings import ServerSettings
 CHUNK_LINE = 256
 #: Maximum bytes of all trailers, which are checked and dropped.
 TRAILERS = 4096
-#: Bytes to request from the socket if the application asks for fewer, or for a line of the framing.
+#: Bytes to request from the socket at once, even if the application asks for fewer, or a line is read.
 READ_AHEAD = 65536
 
-#: Possessive quantifiers, so that a line matches in one way only, without backtracking.
+#: The quantifiers are possessive, so that a match never backtracks.
 HEADER_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):([\t\x20-\x7e\x80-\xff]*+)")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*+)?")
 
@@ -68,7 +68,7 @@ class BodyTooLong(BodyError):
 
 
 class SocketReader:
-    """A reader of a connection: first the bytes that arrived with the head, then those of the socket."""
+    """A reader of a connection. It returns the bytes that arrived with the head, then reads the socket."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SocketReader:
         settings: ServerSettings,
         invite: Callable[[], None] | None = None,
     ):
-        """Read from the non-blocking `connection`; call `invite` once, before the first read from it."""
+        """Read from a non-blocking connection. If `came` is empty, call `invite` before the first read."""
         self._socket = connection
         self._held = came
         self._at = 0
@@ -87,12 +87,12 @@ class SocketReader:
         self._poll.register(connection, select.POLLIN)
         self._waited = 0.0
         self._got = 0
-        #: Remaining seconds for waits for the client.
+        #: How many more seconds the reader may wait for the client, in all.
         self._left = math.inf
 
     @property
     def rest(self) -> bytes:
-        """The bytes that were received but not read."""
+        """The bytes that were received but not yet read."""
         return self._held[self._at :]
 
     def read(self, most: int) -> bytes:
@@ -139,7 +139,7 @@ class SocketReader:
             return got
 
     def limit(self, seconds: float) -> None:
-        """Limit the total time of further waits for the client to `seconds`."""
+        """Wait for the client at most `seconds` more in total."""
         self._left = seconds
 
     def _wait(self) -> None:
@@ -161,10 +161,10 @@ class SocketReader:
 
 
 class RequestBody(io.RawIOBase):
-    """The body of one request, of a known length or in chunks. Reads raise BodyError if it breaks off."""
+    """The body of one request, of a known length or in chunks. Reads raise BodyError if it is incomplete."""
 
     def __init__(self, wire: SocketReader, length: int | None, longest: int):
-        """Read `length` bytes from the wire; if it is None, chunks of at most `longest` bytes in all."""
+        """Read `length` bytes from `wire`; if it is None, read chunks of at most `longest` bytes in all."""
         #: True once the whole body and its trailers have been read.
         self.finished = length == 0
         self._wire = wire
@@ -193,7 +193,7 @@ class RequestBody(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes as they arrive, at least one; b"" at the end. A negative size means all.
+        """Return the next bytes, at least one, or b"" at the end. If `size` is negative, return all the rest.
 
         Raises:
             BodyError: no more bytes will arrive. Every later call raises it again.

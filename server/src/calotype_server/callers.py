@@ -1,8 +1,8 @@
-"""Callers: the senders of requests, as far as the server knows them before the application runs.
+"""Callers: the senders of requests, as the server identifies them before the application runs.
 
-The application names the caller of a token after it has checked the token. From then on, requests with this
-token count as that caller's. Other requests count as their address's, so a client gains nothing by inventing
-tokens.
+Once the application has checked a token, it gives the server the caller's name. From then on, requests with
+this token are attributed to that caller. Other requests are attributed to the address that they come from,
+so a client gains nothing by inventing tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of requests: the name that the application gave, or else an address."""
+    """The sender of requests. `name` comes from the application if `known` is true; else it is an address."""
 
     name: str
     known: bool
@@ -43,11 +43,11 @@ class Callers:
         self._learning = threading.Lock()
 
     def of(self, token: Hashable | None, address: str) -> Caller:
-        """Return the caller of a token, or else of an address."""
+        """Return the caller that the token belongs to, or one for the address if the token is unknown."""
         return self._known.get(token) or Caller(address, known=False)
 
     def learn(self, token: Hashable | None, name: str) -> None:
-        """Remember the caller of a token."""
+        """Remember the name of the caller that a token belongs to."""
         known = self._known.get(token)
         if token is None or (known is not None and known.name == name):
             return

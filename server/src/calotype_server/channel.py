@@ -23,9 +23,9 @@ from calotype_server.sending import FilePart
 from calotype_server.settings import ServerSettings
 from calotype_server.task import Task
 
-#: Bytes of files sent on one connection before other connections get their turn.
+#: Maximum bytes of files that are sent on one connection before other connections get their turn.
 TURN = 1 << 20
-#: If a body was refused: how many further bytes the server drops before it closes the connection.
+#: Maximum bytes of a refused body that the server reads and drops before it closes the connection.
 LINGER_BYTES = 1 << 18
 
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ESHUTDOWN, errno.ECONNABORTED})
@@ -41,29 +41,29 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
     task_class = Task
 
-    #: True if a close must leave the client, which may still be sending, time to read the response.
+    #: True if the client may still be sending when the response ends, and so needs time to read it.
     _lingers = False
-    #: The time.time() at which the client's time to read ends; None until the response is sent.
+    #: The time.time() until which the client may read the response; None until the response is sent.
     _linger_until: float | None = None
     _linger_bytes = LINGER_BYTES
     #: Bytes of files that this flush may still send.
     _turn = 0
     #: Number of bytes given to the kernel.
     _sent = 0
-    #: How many of them the client had acknowledged at the last check.
+    #: How many of the sent bytes the client had acknowledged at the last check.
     _taken = -1
-    #: The time.time() since which this number has not changed although bytes are pending.
+    #: The time.time() of the last change of `_taken`, or of the last check without pending bytes.
     _taken_since = 0.0
 
     @cached_property
     def counts_as(self) -> str:
-        """The address whose limit of connections includes this connection."""
+        """The address that this connection is counted for: see `connections_per_address`."""
         return counted_as(self.addr[0])
 
     # -- reading
 
     def handle_read(self) -> None:
-        """Read the bytes of a request, or drop those of a client whose body was refused."""
+        """Read a request's bytes. While the connection lingers, drop them, and close after `LINGER_BYTES`."""
         if self._linger_until is None:
             super().handle_read()
             return
@@ -76,18 +76,18 @@ class Channel(HTTPChannel):
 
     @property
     def caller(self) -> Caller:
-        """The caller of the first request, which stays the same until that request has ended."""
+        """The sender of the first pending request. It stays the same until that request ends."""
         request = self.requests[0]
         if request.caller is None:
             request.caller = self.server.task_dispatcher.callers.of(request.token, self.counts_as)
         return request.caller
 
     def set_caller(self, name: str) -> None:
-        """From now on, count requests that have the running request's token as this caller's."""
+        """Record that the token of the running request belongs to the caller `name`."""
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:
-        """Run the first request, in a worker."""
+        """Run the first pending request. A worker calls this."""
         with self.server.task_dispatcher.turn():
             request = self.requests[0]
             self._lingers = request.streamed or request.error is not None
@@ -108,7 +108,7 @@ class Channel(HTTPChannel):
 
     @contextmanager
     def release_worker(self) -> Iterator[None]:
-        """Give the running request's worker and slot to others while it waits for a backend."""
+        """Let other requests use this request's worker and slot while the block waits for a backend."""
         slot = self.requests[0].slot if self.requests else None
         with self.server.task_dispatcher.release_worker(), slot.lent() if slot is not None else nullcontext():
             yield
@@ -156,7 +156,7 @@ class Channel(HTTPChannel):
     # -- writing
 
     def handle_write(self) -> None:
-        """Flush, and close if a close is pending; linger if the client may still be sending."""
+        """Flush, and close if a close is pending. If the client may still be sending, linger first."""
         if self._lingers and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.connected:  # the flush has found the connection broken, and has closed it
@@ -231,7 +231,7 @@ class Channel(HTTPChannel):
         elif self.requests:
             late = False
             if self.request is not None:
-                self.request.started = now  # meanwhile, nothing reads the next request
+                self.request.started = now  # the next request is not read meanwhile
         elif self.request is not None:
             late = now >= self.request.deadline
         else:
@@ -247,7 +247,7 @@ class Channel(HTTPChannel):
         return now >= self._taken_since + self.adj.send_timeout
 
     def cut(self) -> None:
-        """Shut the connection down. The loop then closes it, because it must not poll a closed socket."""
+        """Shut the connection down. The loop closes the socket, because it must never poll a closed one."""
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -263,7 +263,7 @@ def _unacknowledged(connection: socket.socket) -> int:
 
 
 def counted_as(address: str) -> str:
-    """Return the address that counts: in IPv6 its /64, because one host has the whole network."""
+    """Return the address that limits apply to. In IPv6 it is the /64, because one host can use all of it."""
     if ":" not in address:
         return address
     number = ipaddress.IPv6Address(address.partition("%")[0])

@@ -1,7 +1,7 @@
 """End the process in time, even if something hangs.
 
-A call of the application may never return, and Python waits at exit for threads that may never end. So from
-the signal on, a thread watches the time.
+A call of the application may never return, and Python waits at exit for threads that may never end.
+Therefore a thread watches the time after a signal.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
-#: Seconds after the deadline at which the kernel ends the process if this module could not: writing to the
-#: log may block, or a library may not release the interpreter's lock.
+#: Seconds after the deadline at which SIGALRM ends the process. It is needed if writing to the log blocks, or
+#: if a library does not release the interpreter's lock.
 KERNEL_WAITS = 5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
@@ -73,7 +73,7 @@ def running(since: Collection[threading.Thread] = ()) -> list[str]:
 
 
 def _place(frame: FrameType | None) -> str | None:
-    """Return the innermost function that is not of the standard library; None if there is none."""
+    """Return the innermost function outside the standard library; None if there is none."""
     while frame is not None:
         file = frame.f_code.co_filename
         if "site-packages" in file or not file.startswith((_STDLIB, "<frozen")):

@@ -18,4 +18,4 @@ class ServerSettingsError(ServerError):
 
 
 class CannotListen(ServerError):
-    """The server cannot listen at an address, which the message names."""
+    """The server cannot listen on an address, which the message names."""

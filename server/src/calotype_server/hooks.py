@@ -1,7 +1,7 @@
 """The settings and callbacks that an application can give the server beyond WSGI: see the README.
 
-They are attributes of the object that the application's attribute `calotype_server` names, which may be the
-application itself. For single requests, there are keys in the WSGI environment: see `task`.
+The server reads them from the object in the application's attribute `calotype_server`. That object may be the
+application itself. Further callbacks, for single requests, are keys of the WSGI environment: see `task`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-#: The attribute by which an application is found behind filters.
+#: The attribute of an application that holds the object with its settings and callbacks.
 ATTRIBUTE = "calotype_server"
 #: Maximum number of objects that are searched for the attribute.
 _FILTER_PARTS = 200
 
 
 def _do_nothing() -> None:
-    """Do nothing, in place of a function that an application does not have."""
+    """Do nothing. This replaces a callback that the application does not define."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,26 @@ class Hooks:
     #: A sentence that says why no other machine may reach the application. If set, the server listens on
     #: loopback addresses only, and leaves the headers of proxies to the application.
     loopback_only: str | None = None
-    #: An additional place to listen at, HOST:PORT or unix:PATH. The environment of each request has
+    #: An additional address to listen on, HOST:PORT or unix:PATH. The environment of each request has
     #: `calotype_server.is_admin`, which is True if the request arrived there.
     admin_listen: str | None = None
-    #: Called before the first request and after the last one.
+    #: `start_serving` is called before the first request, and `stop_serving` after the last one.
     start_serving: Callable[[], object] = _do_nothing
     stop_serving: Callable[[], object] = _do_nothing
 
 
 def hooks_of(app: Any) -> Hooks:
-    """Return the settings and callbacks of an application, even if filters stand before it."""
+    """Return the settings and callbacks of an application, even if WSGI filters wrap it."""
     asking = getattr(_behind_filters(app), ATTRIBUTE, None)
     asked = {field.name: getattr(asking, field.name, None) for field in fields(Hooks)}
     return Hooks(**{name: value for name, value in asked.items() if value is not None})
 
 
 def _behind_filters(app: Any) -> Any:
-    """Return the object that has the attribute; None if there is none.
+    """Return the application itself, without the filters that wrap it; None if it has no hooks.
 
-    A filter before an application, such as keystonemiddleware, hides the attributes of the application. So
-    the search continues in the objects that a filter refers to.
+    A filter around an application, such as keystonemiddleware, hides the application's attributes. Therefore
+    the objects that a filter refers to are searched for the attribute, too.
     """
     seen: set[int] = set()
     unseen: list[Any] = [app]

@@ -42,7 +42,7 @@ def seconds(value: Any) -> float:
 def flag(value: Any) -> bool:
     """Read a boolean.
 
-    Any other text raises ValueError, because waitress's own cast would read it as false.
+    Text that is not a boolean raises ValueError, because waitress's own cast would read it as false.
     """
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
@@ -56,7 +56,7 @@ def names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def addresses(value: str | Iterable[str]) -> frozenset[str]:
-    """Read IP addresses, in the forms that `names` reads."""
+    """Read IP addresses from text with blanks between them, or from an iterable."""
     try:
         return frozenset(str(ipaddress.ip_address(address)) for address in names(value))
     except ValueError:
@@ -64,7 +64,7 @@ def addresses(value: str | Iterable[str]) -> frozenset[str]:
 
 
 def mode(value: Any) -> int:
-    """Read the permissions of a file."""
+    """Read a file's permissions, written in octal."""
     try:
         return int(value, 8)
     except ValueError:
@@ -72,7 +72,7 @@ def mode(value: Any) -> int:
 
 
 def proxy(value: Any) -> str | None:
-    """Read the address of a proxy as waitress compares it: an IP address, or * for every client."""
+    """Read a proxy's address in the form that waitress compares: an IP address, or * for every client."""
     text = str(value or "").strip()
     if text in ("", "*", UNIX_PEER):
         return text or None
@@ -83,9 +83,9 @@ def proxy(value: Any) -> str | None:
 
 
 def proxy_headers(value: str | Iterable[str]) -> set[str]:
-    """Read names of headers that proxies set, in the forms that `names` reads."""
+    """Read the names of headers that proxies set, from text with blanks between them or from an iterable."""
     found = {name.lower() for name in names(value)}
     others = KNOWN_PROXY_HEADERS - {"forwarded"}
     if found != {"forwarded"} and not found <= others:
-        raise ValueError(f"must be forwarded, or some of {' '.join(sorted(others))}")
+        raise ValueError(f"must be forwarded alone, or one or more of {' '.join(sorted(others))}")
     return found

@@ -1,4 +1,4 @@
-"""Listening sockets: waitress's, with a limit on the connections from each address."""
+"""Listening sockets: those of waitress, with a limit on the connections from each address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
-#: Connections accepted in one turn of the loop: enough for a burst, and few enough for a short turn.
+#: Maximum connections accepted in one turn of the loop. It is enough for a burst, and keeps the turn short.
 _RUSH = 64
 _CURES = {
     errno.EADDRINUSE: ". Another process listens there: end it, or choose another port",
@@ -30,7 +30,7 @@ _CURES = {
 
 
 class Listener(BaseWSGIServer):
-    """A listening socket with this server's limits: the base class of both kinds."""
+    """A listening socket with this server's limits. It is the base class of both kinds of listeners."""
 
     adj: ServerSettings
     active_channels: dict[int, Channel]
@@ -53,7 +53,7 @@ class Listener(BaseWSGIServer):
         return f"http://{host}:{self.effective_port}"
 
     def set_reuse_addr(self) -> None:
-        """Let other processes listen here after this one, and at the same time if `reuse_port` is set."""
+        """Let another process listen here after this one ends, or at the same time if `reuse_port` is set."""
         super().set_reuse_addr()
         if self.adj.reuse_port and self.family != socket.AF_UNIX:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -67,7 +67,7 @@ class Listener(BaseWSGIServer):
                 break
 
     def accept(self) -> tuple[socket.socket, Any] | None:
-        """Accept one connection; close it if its address has reached its limit."""
+        """Accept one connection. Close it at once if its address has as many as allowed."""
         accepted = super().accept()
         if accepted is None:
             return None
@@ -113,10 +113,10 @@ class UnixListener(Listener, UnixWSGIServer):
 
 
 def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers) -> Iterator[Listener]:
-    """Yield a listener for each place of the settings.
+    """Yield a listener for each address or Unix socket in the settings.
 
     Raises:
-        CannotListen: a place is taken, or not on this machine.
+        CannotListen: an address is in use, or does not belong to this machine.
     """
     shared = {"dispatcher": workers, "adj": settings}
     if settings.unix_socket:
@@ -137,7 +137,7 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
 
 
 def is_shared(place: tuple[str, int | None]) -> bool:
-    """Return whether another process listens at a place that `reuse_port` lets several processes share."""
+    """Return whether another process already listens on this address, which `reuse_port` lets both share."""
     host, port = place
     if not port:
         return False
@@ -152,7 +152,7 @@ def is_shared(place: tuple[str, int | None]) -> bool:
 
 @contextlib.contextmanager
 def _named(place: str) -> Iterator[None]:
-    """Convert an OSError to a CannotListen that names the place and a remedy.
+    """Convert an OSError to a CannotListen that names the address and a remedy.
 
     Raises:
         CannotListen: the server cannot listen there.

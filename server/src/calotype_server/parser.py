@@ -6,8 +6,8 @@ occur only once, serves HTTP/0.9, and unfolds lines. Here each such request gets
 waitress drops every header with `_` in its name, because it could pass for another header. Here `_` counts as
 `-` in names with one of the prefixes that the setting `underscore_headers` lists.
 
-If a body is chunked or long, or waits for `100 Continue`, the request is complete with its head, and the
-worker reads the body.
+If a body is chunked or long, or if the client waits for `100 Continue`, the request counts as complete after
+its head. A worker then reads the body.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
-#: Maximum number of CR and LF before a request: old clients send a line end after a body.
+#: Maximum number of CR and LF before a request. Some are allowed, because old clients send them after a body.
 _BLANK = 8
 
 _FIRST_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [\x21-\x7e\x80-\xff]+ HTTP/1\.[01]")
@@ -53,7 +53,7 @@ class ServiceUnavailable(Error):
 
 
 class RequestParser(HTTPRequestParser):
-    """waitress's parser, with a check of each line of the head before it."""
+    """A parser of one request. It checks each line of the head before waitress parses it."""
 
     adj: ServerSettings
     body_rcv: Any
@@ -67,13 +67,13 @@ class RequestParser(HTTPRequestParser):
     slot: Slot | None = None
     #: True if the client waits for `100 Continue` before it sends the body.
     wants_continue = False
-    #: True if the body is a document, such as JSON, and not octets. Documents are small, so they arrive soon.
+    #: True if the body is a document, such as JSON. Documents are small, so they have a timeout of their own.
     is_document = False
-    #: The sender, once the request is complete.
+    #: The sender; None until `Channel.caller` is first read.
     caller: Caller | None = None
-    #: The bytes that arrived with the head of a streamed request: its body, or the first part of it.
+    #: The bytes of a streamed body that arrived with the head.
     surplus = b""
-    #: A function that gets the bytes that were read from the connection after the body.
+    #: A function that is called with the bytes that arrived after a streamed body.
     behind: Callable[[bytes], None] | None = None
 
     def __init__(self, adj: ServerSettings):
@@ -96,7 +96,7 @@ class RequestParser(HTTPRequestParser):
         return self._claim(data, super().received(data))
 
     def _claim(self, data: bytes, consumed: int) -> int:
-        """Return how many bytes are consumed: all, if the rest must not be parsed as another request."""
+        """Return how many bytes are consumed. All are, if the rest must not be parsed as another request."""
         if self.completed and (self.streamed or self.error is not None):
             self.surplus = data[consumed:] if self.error is None else b""
             return len(data)
@@ -149,7 +149,7 @@ class RequestParser(HTTPRequestParser):
             super().parse_header(b"\r\n".join([first_line, *checked, b""]))
         except ValueError as error:  # from urllib, for example for an IPv6 address without "]"
             raise ParsingError("The request's target is malformed") from error
-        if self.proxy_netloc:  # the target is a URL, whose host replaces that of Host (RFC 9112 3.2.2)
+        if self.proxy_netloc:  # the host of a target that is a URL replaces the Host header (RFC 9112 3.2.2)
             if not _HOST.fullmatch(self.proxy_netloc.encode("latin-1")):
                 raise ParsingError("The target's host is invalid")
             self.headers["HOST"] = self.proxy_netloc
@@ -166,7 +166,7 @@ class RequestParser(HTTPRequestParser):
             self.streamed, self.wants_continue = True, self.expect_continue
             if self.chunked:
                 self.headers["TRANSFER_ENCODING"] = "chunked"  # tells the application that a body follows
-        self.expect_continue = False  # waitress would answer it at once
+        self.expect_continue = False  # otherwise waitress would send 100 Continue at once
 
     def get_body_stream(self) -> BinaryIO:
         """Return the stream from which the application reads the body."""
@@ -182,18 +182,18 @@ class RequestParser(HTTPRequestParser):
 
 
 def _is_octets(media_type: str) -> bool:
-    """Return whether a Content-Type means octets. A missing one does."""
+    """Return whether a Content-Type is application/octet-stream, which is also the default."""
     return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
 
 
 def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, bytes]) -> bytes:
-    """Return a header line as waitress should see it; `seen` collects headers that may occur once."""
+    """Return a header line as waitress should see it; `seen` collects headers that may occur only once."""
     match = HEADER_LINE.fullmatch(line)
     if match is None:
         raise ParsingError("A header line is malformed")
     name, value = match[1], match[2].strip(b" \t")
     lowered = name.lower().replace(b"_", b"-")
-    is_prefixed = name.lower().startswith(prefixes)  # the prefix itself has no `_`
+    is_prefixed = name.lower().startswith(prefixes)  # `_` is accepted only after the prefix
     if is_prefixed or (lowered in _SINGLE and b"_" not in name):
         if lowered in seen:
             raise ParsingError(f"Header {lowered[:80].decode('latin-1')} occurs twice")

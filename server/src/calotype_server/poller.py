@@ -1,8 +1,8 @@
 """waitress's event loop, with epoll.
 
-waitress asks every connection twice a turn which events it waits for, so a thousand idle connections make all
-requests ten times slower. Here a connection is asked again only after an event, or while a worker has one of
-its requests, because the worker may change which events the connection waits for.
+In each turn of its loop, waitress asks every connection twice which events it waits for. A thousand idle
+connections therefore make all requests ten times slower. Here a connection is asked again only after an
+event, or while a worker runs one of its requests. The worker may change which events it waits for.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Poller(dict[int, Any]):
     def __delitem__(self, descriptor: int) -> None:
         super().__delitem__(descriptor)
         self._to_ask.discard(descriptor)
-        self._watch(descriptor, 0)  # a worker's duplicate keeps a closed descriptor in epoll
+        self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
     def turn(self, timeout: float) -> None:
-        """Handle the events that have happened, or the first ones within `timeout` seconds."""
+        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones."""
         for descriptor in list(self._to_ask):
             self._ask(descriptor)
         for descriptor, flags in self._epoll.poll(timeout):

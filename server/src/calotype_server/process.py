@@ -1,4 +1,4 @@
-"""A process that serves one application: signals, system limits, memory, and an end in time."""
+"""A process that serves one application: its signals, system limits, memory, and the deadline for its end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def serve(app: WSGIApplication, settings: ServerSettings) -> None:
         ServerError: the server cannot start. SystemExit is not used, because Pyramid's pserve treats it as
             the normal end of a server.
     """
-    before = threading.enumerate()  # such as pserve's own, which watches files for --reload
+    before = threading.enumerate()  # includes the thread of pserve that watches files for --reload
     hooks = hooks_of(app)
     if hooks.loopback_only:
         # Keep the headers of proxies, because the application recognizes a proxy by them.
@@ -64,7 +64,7 @@ def serve(app: WSGIApplication, settings: ServerSettings) -> None:
 
 
 def serve_paste(app: WSGIApplication, global_conf: Mapping[str, str], **settings: str) -> None:
-    """Serve as `serve` does: the entry point for PasteDeploy, whose settings are text."""
+    """Call `serve` with settings that are text. This is the entry point for PasteDeploy."""
     serve(app, ServerSettings(**settings))
 
 
@@ -72,7 +72,7 @@ def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | 
     """Return the settings of the admin listener; None if the application asks for none.
 
     Raises:
-        ServerSettingsError: its place is not valid, or is also the place of another listener.
+        ServerSettingsError: its address is not valid, or is also the address of another listener.
     """
     if not hooks.admin_listen:
         return None
@@ -80,7 +80,7 @@ def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | 
         admin = settings.listening_at(hooks.admin_listen)
     except ServerSettingsError as error:
         raise ServerSettingsError(f"admin_listen: {error.reason}") from None
-    if admin.overlaps(settings):  # with reuse_port, either would get requests for the other
+    if admin.overlaps(settings):  # with reuse_port, each would get some of the other's requests
         raise ServerSettingsError(
             f"admin_listen: {hooks.admin_listen} is also the address of listen: choose another port"
         )
@@ -88,7 +88,7 @@ def _admin_settings(hooks: Hooks, settings: ServerSettings) -> ServerSettings | 
 
 
 def _refuse_other_machines(hooks: Hooks, settings: ServerSettings, admin: ServerSettings | None) -> None:
-    """Raise ServerSettingsError if other machines could reach an application that must not be reached."""
+    """Raise ServerSettingsError if `loopback_only` is set and other machines could reach the application."""
     if hooks.loopback_only:
         for host in (*settings.beyond_loopback(), *(admin.beyond_loopback() if admin else ())):
             raise ServerSettingsError(f"cannot listen on {host}: {hooks.loopback_only}")

@@ -26,16 +26,16 @@ class FilePart:
 
 
 class FileBuffer(ReadOnlyFileBasedBuffer):
-    """waitress's file wrapper, whose `get` returns a FilePart of a regular file instead of its bytes."""
+    """waitress's file wrapper. For a regular file, its `get` returns a FilePart instead of bytes."""
 
     _descriptor: int | None = None
     _offset = 0
 
     def prepare(self, size: int | None = None) -> int:
-        """Return how many bytes will be sent: `size`, or all up to the file's end, from its position.
+        """Return how many bytes will be sent from the file's position: `size`, or all the rest if it is None.
 
         Raises:
-            OSError: the file has fewer than `size` bytes, so that the client would get a truncated response.
+            OSError: the file has fewer than `size` bytes left, so the client would get a truncated response.
         """
         prepared: int = super().prepare(size)
         descriptor = _regular(self.file)
@@ -65,7 +65,7 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         Raises:
             OSError: the connection or the file failed.
         """
-        descriptor = cast(int, self._descriptor)  # `get` returns parts of regular files only
+        descriptor = cast(int, self._descriptor)  # a FilePart always belongs to a regular file
         try:
             sent = os.sendfile(socket, descriptor, self._offset, count)
         except BlockingIOError:

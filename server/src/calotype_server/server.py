@@ -31,19 +31,20 @@ _SHARED = (
 
 
 class Server:
-    """A server that listens from the start, and serves while `run` runs."""
+    """A WSGI server. It listens as soon as it is constructed, and serves requests while `run` runs."""
 
     def __init__(self, app: WSGIApplication, settings: ServerSettings, admin: ServerSettings | None = None):
-        """Listen at the places of the settings, and as an admin listener at those of `admin`.
+        """Listen on the addresses of `settings`. Add an admin listener for each address of `admin`.
 
         Raises:
-            CannotListen: a place is taken, or not on this machine.
+            CannotListen: an address is in use, or does not belong to this machine.
         """
         self.settings = settings
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
-        #: The lock for waking the loop and closing its trigger. A signal handler may interrupt its holder.
+        #: The lock for waking the loop and for closing its trigger. It is reentrant, because a signal handler
+        #: may interrupt its holder.
         self._open = threading.RLock()
         try:
             self.listeners = list(listen(app, settings, self._sockets, self._workers))
@@ -142,10 +143,10 @@ class Server:
 
 
 def create_server(app: WSGIApplication, **settings: Any) -> Server:
-    """Return a server that listens; its `run` serves.
+    """Return a server that already listens. Call its `run` to serve requests.
 
     Raises:
         ServerSettingsError: a setting is unknown or wrong.
-        CannotListen: a place is taken, or not on this machine.
+        CannotListen: an address is in use, or does not belong to this machine.
     """
     return Server(app, ServerSettings(**settings))

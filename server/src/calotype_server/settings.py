@@ -1,8 +1,8 @@
-"""The server's settings: name, kind, default and meaning of each.
+"""The server's settings: the name, kind, default and description of each.
 
 They extend waitress's adjustments. The settings that ServerSettings does not declare, such as `listen`,
-`unix_socket` or `trusted_proxy`, are waitress's. Values are numbers, booleans and lists, or their text, as
-PasteDeploy gives it.
+`unix_socket` or `trusted_proxy`, are waitress's. A value is a number, a boolean or a list, or its text, which
+is what PasteDeploy passes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from calotype_server.kinds import (
 
 T = TypeVar("T")
 
-#: The default address to listen at.
+#: The default address to listen on.
 LISTEN = "127.0.0.1:9292"
 _LAST_PORT = 65535
 _WHERE = frozenset({"listen", "host", "port", "sockets", "unix_socket"})
@@ -39,11 +39,11 @@ _EVERY_HOST = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared, not li
 
 
 class _WrongPlace(ValueError):
-    """A place to listen at is wrong; the message already shows the value."""
+    """An address to listen on is not valid. The message already quotes the value."""
 
 
 class Setting(Generic[T]):
-    """A setting, declared as an attribute of ServerSettings, whose instances have the value.
+    """A setting, declared as a class attribute of ServerSettings. The instances hold its value.
 
     `kind` is the function that reads a plain value, or its text: `count`, `size`, `seconds`, `flag`, ...
     """
@@ -58,7 +58,7 @@ class Setting(Generic[T]):
         return self.default
 
     def read(self, value: Any) -> T:
-        """Return the value of a setting from a plain value or its text.
+        """Convert and check the value of a setting, which is a Python value or text.
 
         Raises:
             ValueError: the value is not valid; the message says what a valid value is.
@@ -202,7 +202,7 @@ class ServerSettings(Adjustments):
     )
     ident = Setting[str | None](str_iftruthy, None, "The Server header. Unset: none.")
 
-    #: The settings that this class declares, by name and in this order.
+    #: The settings that this class declares, by name, in the order of their declaration.
     declared: ClassVar[dict[str, Setting[Any]]]
     _param_map: ClassVar[dict[str, Callable[[Any], Any]]]
 
@@ -236,17 +236,17 @@ class ServerSettings(Adjustments):
         return settings
 
     def listening_at(self, where: str) -> ServerSettings:
-        """Return the same settings for another place to listen at: HOST:PORT, or unix:PATH.
+        """Return a copy that listens elsewhere: at HOST:PORT or at unix:PATH.
 
         Raises:
-            ServerSettingsError: `where` is not such a place.
+            ServerSettingsError: `where` is not valid.
         """
         kind, _, path = where.partition(":")
         place = ServerSettings(**({"unix_socket": path} if kind == "unix" else {"listen": where}))
         return self.changed(listen=place.listen, unix_socket=place.unix_socket, sockets=[])
 
     def places(self) -> list[tuple[str, int | None]]:
-        """Return the hosts and ports to listen at; those of a Unix socket are its path and None."""
+        """Return the hosts and ports to listen on. For a Unix socket, they are its path and None."""
         if self.unix_socket:
             return [(self.unix_socket, None)]
         named = [given.getsockname() for given in self.sockets] or [sockaddr for *_, sockaddr in self.listen]
@@ -261,7 +261,7 @@ class ServerSettings(Adjustments):
                     yield host
 
     def overlaps(self, other: ServerSettings) -> bool:
-        """Return whether a place to listen at is also one of the places of the other settings."""
+        """Return whether both settings listen on the same address or Unix socket."""
         return any(
             port == other_port != 0 and (host == other_host or (port and _is_within(host, other_host)))
             for host, port in self.places()
@@ -270,12 +270,12 @@ class ServerSettings(Adjustments):
 
 
 def _is_within(host: str, other_host: str) -> bool:
-    """Return whether one host stands for every address of its family, to which the other one belongs."""
+    """Return whether one host is the wildcard address of a family, and the other is of the same family."""
     return bool({host, other_host} & _EVERY_HOST) and (":" in host) is (":" in other_host)
 
 
 def _check(name: str, value: Any) -> None:
-    """Raise ServerSettingsError if there is no such setting, or it cannot have this value."""
+    """Raise ServerSettingsError if there is no such setting, or if the value is not valid for it."""
     if name not in ServerSettings._param_map:
         raise ServerSettingsError(f"unknown setting {name} of the server", name)
     try:
@@ -291,7 +291,7 @@ def _check(name: str, value: Any) -> None:
 
 
 def _check_places(value: str | Iterable[str]) -> None:
-    """Refuse anything but HOST:PORT, because waitress has a default port that nobody expects here."""
+    """Require HOST:PORT for each address. Without a port, waitress would listen on its default, 8080."""
     for where in names(value):
         host, colon, port = where.rpartition(":")
         if not (host and colon) or where.endswith("]"):
@@ -300,7 +300,7 @@ def _check_places(value: str | Iterable[str]) -> None:
 
 
 def _check_port(text: str, within: str = "") -> None:
-    """Refuse anything but a port, because the system would take the last 16 bits of a larger number."""
+    """Require a valid port, because the system would reduce a larger number to its last 16 bits."""
     if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
         raise _WrongPlace(
             f"a port must be a number from 1 to {_LAST_PORT}, or 0 for any that is free, not {text!r}{within}"
@@ -308,7 +308,7 @@ def _check_port(text: str, within: str = "") -> None:
 
 
 def _refused_by_waitress(error: ValueError, given: dict[str, Any]) -> ServerSettingsError:
-    """Return the error for settings that waitress refuses together, or whose host it cannot look up."""
+    """Return the error for a combination that waitress refuses, or for a host that it cannot look up."""
     if "Invalid host/port" not in str(error):
         named = [name for name in sorted(given, key=len) if name in str(error)]
         return ServerSettingsError(f"settings of the server: {error}", named[-1] if named else "")

@@ -1,8 +1,8 @@
 """Slots: how many requests of a kind may read their bodies at once, and which request is next.
 
-A single caller may have all slots. If several callers wait, the next slot goes to the caller with the fewest.
-Some slots are reserved for callers who have none, so that one caller with many slow uploads cannot keep out
-the others.
+A single caller may have all slots except the reserved ones. If several callers wait, the next free slot goes
+to the caller who has the fewest. Some slots are reserved for callers who have none, so that one caller with
+many slow uploads cannot keep out the others.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Slots:
-    """Slots of one kind. All methods must be called under one lock.
+    """The slots of one kind, held by Workers. All methods must be called under the lock of Workers.
 
     Args:
-        most: Slots for all callers.
-        kept: Additional slots for callers who have none.
+        most: Number of slots for all callers.
+        kept: Number of additional slots, reserved for callers who have none.
     """
 
     most: int
@@ -57,7 +57,7 @@ class Slots:
         waiting = [one for one in self._waiting if self._has_room(one)]
         if not waiting:
             return None
-        chosen = min(waiting, key=self._taken.__getitem__)  # of several minima, the first has waited longest
+        chosen = min(waiting, key=self._taken.__getitem__)  # the first of equals, which has waited longest
         self.take(chosen)
         return self._next(chosen)
 

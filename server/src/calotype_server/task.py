@@ -2,10 +2,11 @@
 
 The WSGI environment has these keys beside those of WSGI (the README documents them):
 
-- `calotype_server.release_worker`: within `with environ[...]():` the application waits for a backend.
-  Meanwhile another worker replaces this one, and another request may read its body.
-- `calotype_server.expect_document`: call it when the body is a document, whatever its Content-Type.
-- `calotype_server.set_caller`: call it with the caller's name, because workers are divided among callers.
+- `calotype_server.release_worker`: use `with environ[...]():` around a wait for a backend. Meanwhile, another
+  worker replaces this one, and another request may use this request's slot.
+- `calotype_server.expect_document`: call it if the body is a document, whatever its Content-Type.
+- `calotype_server.set_caller`: call it with the caller's name, so that the server can divide its workers
+  fairly among callers.
 - `calotype_server.is_admin`: True if the request came through the admin listener. The key is missing if there
   is no such listener.
 
@@ -26,7 +27,7 @@ _LENGTH = "content-length"
 
 
 class Task(WSGITask):
-    """waitress's task, which closes a connection that cannot serve another request."""
+    """waitress's task. It also closes the connection if another request cannot follow."""
 
     def get_environment(self) -> dict[str, Any]:
         """Return waitress's environment, with the keys above and a file wrapper that sends by sendfile."""
@@ -42,8 +43,8 @@ class Task(WSGITask):
     def build_response_header(self) -> bytes:
         """Return waitress's head, with `Connection: close` if part of the body is unread or the server ends.
 
-        In response to a HEAD without Content-Length, waitress would announce chunks, send the last chunk, and
-        close.
+        If the response to a HEAD has no Content-Length, waitress would announce chunks, send the last chunk,
+        and close. A temporary Content-Length prevents this.
         """
         body = self.request.body
         if (body is not None and not body.finished) or self.channel.server.ending:
@@ -56,7 +57,7 @@ class Task(WSGITask):
         return bytes(super().build_response_header()).replace(b"\r\nContent-Length: 0\r\n", b"\r\n", 1)
 
     def service(self) -> None:
-        """Run the application and send its response; log no error if the client has gone during the body."""
+        """Run the application and send its response. Log no error if the client left during the body."""
         try:
             super().service()
         except ClientDisconnected:
@@ -66,7 +67,7 @@ class Task(WSGITask):
             self.close_on_finish = True
 
     def execute(self) -> None:
-        """Run the application, and respond in its place if it does not handle the error of a broken body."""
+        """Run the application. If it does not handle a BodyError, respond in its place."""
         try:
             super().execute()
         except BodyError as error:

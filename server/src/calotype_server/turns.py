@@ -1,9 +1,9 @@
-"""Turns: which of the requests that wait for a worker runs next.
+"""Turns: the choice of which waiting request runs next.
 
 Python runs one thread at a time, so a caller whose requests need much processor time slows all others down.
-Therefore the next turn goes to the caller who has used the least processor time lately, or who has waited for
-too long. While other known callers send requests, a heavy caller has few requests running at a time. As with
-slots, some workers are reserved for callers who have no request running.
+Therefore the next turn goes to the caller who has used the least processor time lately. A caller who has
+waited for too long goes first. While other known callers send requests, a heavy caller has few requests
+running at a time. As with slots, some workers are reserved for callers who have no request running.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: The half-life of a caller's used processor time, in seconds.
 _HALF_LIFE = 2.0
-#: Seconds of used processor time above which a caller is heavy: a third of a core, continuously.
+#: Seconds of used processor time above which a caller is heavy: it uses about a third of a core all the time.
 _HEAVY = 1.0
 #: Maximum concurrent requests of a heavy caller while other callers send requests.
 _FEW = 2
@@ -44,9 +44,9 @@ class _Account:
 
     waiting: deque[Waiting] = field(default_factory=deque)
     running: list[_Run] = field(default_factory=list)
-    #: When the last request of the caller got its turn.
+    #: The time.monotonic() at which a request of the caller last got its turn.
     served: float = 0.0
-    #: Seconds of processor time, decayed until the time `_counted`.
+    #: Seconds of used processor time, decayed as of the time `_counted`.
     _used: float = 0.0
     _counted: float = 0.0
 
@@ -59,11 +59,11 @@ class _Account:
         self._used, self._counted = self.used(now) + seconds, now
 
     def waits_since(self) -> float:
-        """Return the time.monotonic() since which a waiting caller has had no turn."""
+        """Return the time.monotonic() at which the wait began, or of the last turn if that was later."""
         return max(self.waiting[0].since, self.served)
 
     def is_busy(self, now: float) -> bool:
-        """Return whether the caller has as many short requests running as a heavy caller may have."""
+        """Return whether the caller has as many recent requests running as a heavy caller may have."""
         return sum(now - run.began < _LONG for run in self.running) >= _FEW
 
     @property
@@ -74,6 +74,8 @@ class _Account:
 
 @dataclass(eq=False, slots=True)
 class _Run:
+    """A running request. Its account and Turns hold it."""
+
     account: _Account
     began: float
     #: True if the request has no slot, and so needs one of the general workers.
@@ -82,12 +84,16 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
+    """The arrival of a known caller's request."""
+
     caller: Caller | None = None
     at: float = float("-inf")
 
 
 class Turns:
-    """The waiting requests, in place of waitress's queue. All methods but `released` need one lock.
+    """The waiting requests. Workers has them in place of waitress's queue.
+
+    All methods except `released` must be called under the lock of Workers.
 
     Args:
         most: Maximum concurrent requests without a slot.
@@ -100,11 +106,12 @@ class Turns:
         #: Uploads that hold slots, and so have workers of their own.
         self._uploads: deque[Channel] = deque()
         self._accounts: dict[Caller, _Account] = {}
-        #: The accounts of callers who wait.
+        #: The accounts of callers who have waiting requests.
         self._waiting: dict[Caller, _Account] = {}
         #: The running requests, by the identifier of the worker's thread.
         self._running: dict[int, _Run] = {}
-        #: The latest request of a known caller, and the latest one of another known caller before it.
+        #: `_latest` is the latest request of a known caller. `_before` is the latest one of any other known
+        #: caller.
         self._latest = self._before = _Arrival()
 
     def __bool__(self) -> bool:
@@ -129,7 +136,7 @@ class Turns:
         account.waiting.append(Waiting(task, now))
 
     def popleft(self) -> Channel:
-        """Remove and return the request that the calling worker must run; there must be one that may run."""
+        """Remove and return the request that the calling worker must run. Only call this if one may run."""
         now = time.monotonic()
         if self._uploads:
             task = self._uploads.popleft()
@@ -140,9 +147,8 @@ class Turns:
             task = account.waiting.popleft().task
             account.served = now
             if account.waiting:
-                self._waiting[caller] = (
-                    account  # at the end: of callers with equal processor time, the first is chosen
-                )
+                # Move the caller to the end, because the first of several equal callers is chosen.
+                self._waiting[caller] = account
         run = self._running[threading.get_ident()] = _Run(account, now, not task.requests[0].reads_body)
         account.running.append(run)
         return task

@@ -29,7 +29,7 @@ _LAST_SECONDS = 1
 
 @dataclass
 class Slot:
-    """The slot that a request holds while it runs."""
+    """The slot that a request with a streamed body holds while it runs."""
 
     workers: Workers
     slots: Slots
@@ -49,7 +49,7 @@ class Slot:
             self.workers.take(self.slots, self.caller)
 
     def become_document(self) -> None:
-        """Exchange the slot for a slot of the documents."""
+        """Exchange the slot for one of the slots for documents."""
         before, self.slots = self.slots, self.workers.documents
         self.workers.take(self.slots, self.caller)
         self.workers.leave(before, self.caller)
@@ -92,7 +92,7 @@ class Workers(ThreadedTaskDispatcher):
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Account the calling worker's processor time to the request that it runs within the block."""
+        """Charge the processor time used within the block to the request that the calling worker runs."""
         began = time.thread_time()
         try:
             yield
@@ -158,7 +158,7 @@ class Workers(ThreadedTaskDispatcher):
 
     @contextmanager
     def release_worker(self) -> Iterator[None]:
-        """Replace the calling worker by another thread within the block, because it only waits there."""
+        """Replace the calling worker with another thread within the block, where the worker only waits."""
         with self._counting:
             self._blocked += 1
         self._keep_enough()

@@ -127,7 +127,7 @@ class _Round:
         database, end = self.running.service.database, time.monotonic() + _PATIENCE
         while True:
             _, said = self.running.run("scrub", "run")
-            findings = database.findings(FindingState.OPEN).findings
+            findings = database.findings(FindingState.OPEN).records
             seen = {(one.image_id, one.store, one.kind) for one in findings}
             wrong = list(self._compare("scrub run", seen, lambda copy: copy.alone))
             if not wrong or time.monotonic() > end:

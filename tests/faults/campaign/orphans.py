@@ -60,7 +60,7 @@ def main(objects: int, orphans: int) -> None:
     text = (
         f"{len(found & seeded):,} of {len(seeded):,} orphans were found among {objects:,} objects, with "
         f"{len(false)} false findings, during {len(ledger.items())} uploads and at "
-        f"{last['looked'] / took:,.0f} objects a second."
+        f"{(last['copies'] + last['objects']) / took:,.0f} objects a second."
     )
     click.echo(text)
     if objects >= OBJECTS:

@@ -84,7 +84,7 @@ def test_038_dashes_and_underscores_are_equal_in_headers(v1: V1) -> None:
         assert (image["is_public"], image["min_ram"], image["min_disk"]) == (True, 5, 6)
 
 
-def test_039_an_id_is_used_once(v1: V1) -> None:
+def test_039_an_id_cannot_be_used_again(v1: V1) -> None:
     image_id = str(uuid.uuid4())
     assert v1.make(id=image_id)["id"] == image_id
     again = f"An image with identifier {image_id} already exists"
@@ -94,7 +94,7 @@ def test_039_an_id_is_used_once(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("image_id", ["abc", "42", "{}", "6d2f6a2e1c9f4f0a9c390d3f6c1b7a55"])
-def test_039_an_id_is_a_uuid(v1: V1, image_id: str) -> None:
+def test_039_an_id_that_is_not_a_uuid_is_400(v1: V1, image_id: str) -> None:
     assert_refused(v1.post(id=image_id), 400, "Invalid image id format")
 
 
@@ -155,7 +155,7 @@ def test_045_another_checksum_than_declared_kills_the_image(v1: V1) -> None:
     assert v1.store(checksum=MD5)["checksum"] == MD5
 
 
-def test_045_a_checksum_has_at_most_32_characters(v1: V1) -> None:
+def test_045_a_checksum_of_more_than_32_characters_is_refused(v1: V1) -> None:
     refuse(v1, 400, "Invalid checksum", body=BYTES, checksum="0" * 42, **FORMATS)
 
 
@@ -182,7 +182,7 @@ def test_046_the_largest_number_is_accepted(v1: V1) -> None:
     assert (image["min_disk"], image["min_ram"]) == (2147483647, 2147483647)
 
 
-def test_047_a_name_has_at_most_255_characters(v1: V1) -> None:
+def test_047_a_name_of_more_than_255_characters_is_refused(v1: V1) -> None:
     for longest in ("n" * 255, "é" * 255):
         assert v1.make(name=longest.encode().decode("latin-1"))["name"] == longest
     refuse(v1, 400, "too long", name="n" * 256)
@@ -194,7 +194,7 @@ def test_048_an_unknown_header_is_refused(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("field", ["is_public", "protected"])
-def test_049_words_for_true_are_true_and_all_others_false(v1: V1, field: str) -> None:
+def test_049_a_word_for_true_is_true_and_any_other_word_is_false(v1: V1, field: str) -> None:
     for word in ("True", "true", "1", "on", "yes", "y", "t", " TRUE "):
         image = v1.make(**{field: word})
         assert image[field] is True, word

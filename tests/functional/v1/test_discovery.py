@@ -26,7 +26,7 @@ def test_002_the_root_ignores_the_accept_header(server: Server, headers: dict[st
     assert answer.json["versions"] == server.get("/").json["versions"]
 
 
-def test_003_versions_is_the_same_document(server: Server) -> None:
+def test_003_versions_has_the_same_versions_as_the_root(server: Server) -> None:
     answer = server.get("/versions")
     assert answer.status == 200
     assert answer.json["versions"] == server.get("/").json["versions"]
@@ -42,7 +42,7 @@ def test_004_the_minor_versions_are_aliases(v1: V1, alias: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v9/images", "/v1.a/images", "/v1.2/images", "/V1/images"])
-def test_005_any_other_version_is_404(server: Server, path: str) -> None:
+def test_005_an_unknown_version_is_404(server: Server, path: str) -> None:
     assert server.get(path).status == 404
 
 

@@ -23,7 +23,7 @@ def three(fresh: V1) -> tuple[str, str, str]:
     return tuple(image["id"] for image in made)
 
 
-def test_070_entries_have_these_keys(v1: V1) -> None:
+def test_070_the_entries_of_a_list_have_the_keys_of_images_v1(v1: V1) -> None:
     v1.store(name="keys", property_os="linux")
     (brief,) = v1.list("limit=1", detail=False)
     assert set(brief) == {"id", "name", "size", "disk_format", "container_format", "checksum"}
@@ -32,7 +32,7 @@ def test_070_entries_have_these_keys(v1: V1) -> None:
     assert detail["properties"] == {"os": "linux"}
 
 
-def test_071_the_order_is_newest_first_or_as_requested(fresh: V1, three: tuple[str, ...]) -> None:
+def test_071_a_list_is_sorted_newest_first_or_as_requested(fresh: V1, three: tuple[str, ...]) -> None:
     b, c, a = three
     assert fresh.ids() == [a, c, b]
     assert fresh.ids("sort_key=name&sort_dir=asc") == [a, b, c]
@@ -60,7 +60,7 @@ def test_072_a_page_links_to_the_next_one_if_there_is_one(fresh: V1, three: tupl
     assert "Link" not in fresh.get("/images?limit=1").headers
 
 
-def test_073_a_page_has_25_images_at_most_1000(fresh: V1) -> None:
+def test_073_a_page_has_25_images_by_default_and_1000_at_most(fresh: V1) -> None:
     made = {fresh.make()["id"] for _ in range(30)}
     assert len(fresh.ids()) == 25
     assert set(fresh.ids("limit=1001")) == made
@@ -105,7 +105,7 @@ def test_074_an_invalid_query_is_refused(v1: V1, query: str, word: str) -> None:
         assert_refused(v1.get(f"{path}?{query}"), 400, word)
 
 
-def test_075_filters_are_exact(fresh: V1) -> None:
+def test_075_a_filter_finds_only_images_with_exactly_its_value(fresh: V1) -> None:
     exact = fresh.store(name="My Image!")["id"]
     other = fresh.make(name="my image!", disk_format="vdi", container_format="bare")["id"]
     assert fresh.ids("name=My%20Image!") == [exact]
@@ -150,7 +150,7 @@ def test_077_an_administrator_chooses_public_private_or_all(fresh: V1) -> None:
         assert set(fresh.ids(usual)) == {public, private}  # the private one is the caller's own
 
 
-def test_078_protected_is_a_filter(fresh: V1) -> None:
+def test_078_a_list_can_be_filtered_by_protected(fresh: V1) -> None:
     protected, other = fresh.make(protected="True")["id"], fresh.make()["id"]
     for yes in ("True", "1", "true"):
         assert fresh.ids(f"protected={yes}") == [protected]
@@ -159,7 +159,7 @@ def test_078_protected_is_a_filter(fresh: V1) -> None:
     fresh.put(protected, protected="False")
 
 
-def test_079_properties_are_filters(fresh: V1) -> None:
+def test_079_a_list_can_be_filtered_by_properties(fresh: V1) -> None:
     wanted = fresh.make(name="x", property_pants="are on", property_hat="yes")["id"]
     fresh.make(name="y", property_pants="are off")
     assert fresh.ids("property-pants=are%20on") == [wanted]
@@ -200,7 +200,7 @@ def test_081_a_killed_image_is_not_listed(v1: V1) -> None:
     assert image_id in v1.ids("changes-since=2020-01-01&limit=1000&status=killed")
 
 
-def test_082_other_parameters_are_ignored(fresh: V1) -> None:
+def test_082_an_unknown_parameter_of_a_list_is_ignored(fresh: V1) -> None:
     image_id = fresh.make()["id"]
     assert fresh.ids("foo=bar&deleted=True&owner=x&Limit=0") == [image_id]
 

@@ -47,14 +47,14 @@ def test_a_part_of_the_bytes_can_be_read(v1: V1) -> None:
 
 
 @pytest.mark.parametrize("image_id", UNKNOWN)
-def test_065_a_missing_image_is_404(v1: V1, image_id: str) -> None:
+def test_065_a_missing_image_is_404_for_every_method(v1: V1, image_id: str) -> None:
     assert v1.head(image_id).status == 404
     assert_refused(v1.get(f"/images/{image_id}"), 404)
     assert_refused(v1.put(image_id, name="x"), 404)
     assert_refused(v1.delete(f"/images/{image_id}"), 404)
 
 
-def test_065_a_missing_image_is_named(v1: V1) -> None:
+def test_065_the_message_for_a_missing_image_names_its_id(v1: V1) -> None:
     image_id = str(uuid.uuid4())
     assert_refused(v1.get(f"/images/{image_id}"), 404, f"Image with identifier {image_id} not found")
 
@@ -66,7 +66,7 @@ def test_066_an_image_without_bytes_cannot_be_read(v1: V1) -> None:
         assert_refused(v1.get(f"/images/{image_id}"), 404, "is not active")
 
 
-def test_067_an_image_has_four_methods(v1: V1) -> None:
+def test_067_an_unsupported_method_of_an_image_is_405_with_the_four_allowed(v1: V1) -> None:
     image_id = v1.make()["id"]
     for method in ("POST", "PATCH"):
         answer = v1.request(method, f"/images/{image_id}")
@@ -84,7 +84,9 @@ def test_067_an_image_has_four_methods(v1: V1) -> None:
         ("POST", "/shared-images/x", "GET, HEAD"),
     ],
 )
-def test_067_other_methods_are_405(v1: V1, method: str, path: str, allowed: str) -> None:
+def test_067_an_unsupported_method_of_each_resource_is_405_with_the_allowed_ones(
+    v1: V1, method: str, path: str, allowed: str
+) -> None:
     answer = v1.request(method, path.format(v1.make()["id"]))
     assert (answer.status, answer.headers["Allow"]) == (405, allowed)
 
@@ -92,7 +94,7 @@ def test_067_other_methods_are_405(v1: V1, method: str, path: str, allowed: str)
 @pytest.mark.parametrize(
     "path", ["/images.xxx", "/images/detail.xxx", "/images/new", "/image", "/shared-images"]
 )
-def test_068_other_paths_are_404(v1: V1, path: str) -> None:
+def test_068_an_unknown_path_is_404(v1: V1, path: str) -> None:
     assert_refused(v1.get(path), 404)
 
 

@@ -185,7 +185,7 @@ def test_an_upload_to_a_reserved_image_needs_no_content_type(v1: V1) -> None:
     assert changed(v1.request("PUT", f"/images/{image_id}", {}, BYTES))["status"] == "active"
 
 
-def test_the_file_has_the_bytes_and_their_digest(v1: V1) -> None:
+def test_the_path_file_of_an_image_has_the_bytes_and_their_digest(v1: V1) -> None:
     image = v1.store()
     answer = v1.get(f"/images/{image['id']}/file")
     assert (answer.status, answer.body) == (200, BYTES)

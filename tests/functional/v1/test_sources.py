@@ -36,7 +36,7 @@ def refuse_both(v1: V1, url: str, status: int, *words: str, **fields: str) -> No
 
 
 @pytest.mark.parametrize("uri", NO_SOURCES)
-def test_052_only_a_uri_that_a_store_accepts_is_a_source(fetching: V1, uri: str) -> None:
+def test_052_a_uri_that_no_store_accepts_is_refused_as_a_source(fetching: V1, uri: str) -> None:
     refuse_both(fetching, uri, 400, "External sources are not supported", **FORMATS)
 
 
@@ -104,7 +104,7 @@ def test_055_a_source_needs_both_formats(fetching: V1, source: Web) -> None:
     refuse_both(fetching, url, 400, "Container format is not specified", disk_format="raw")
 
 
-def test_056_an_image_has_one_source(fetching: V1, source: Web) -> None:
+def test_056_an_image_with_two_sources_is_refused(fetching: V1, source: Web) -> None:
     url = source.answer(Halves(BYTES))
     words = (400, "multiple image sources")
     assert_refused(fetching.post(BYTES, location=url, **FORMATS), *words)

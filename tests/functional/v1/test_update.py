@@ -12,7 +12,7 @@ from tests.support.web import Halves, Web
 MD5 = hashlib.md5(BYTES).hexdigest()
 
 
-def test_083_properties_are_replaced(v1: V1) -> None:
+def test_083_an_update_replaces_all_properties(v1: V1) -> None:
     image_id = v1.make()["id"]
     both = {"property_distro": "x", "property_arch": "y"}
     assert changed(v1.put(image_id, **both))["properties"] == {"distro": "x", "arch": "y"}
@@ -37,7 +37,7 @@ def test_085_an_upload_purges_no_properties(v1: V1) -> None:
     assert (image["status"], image["checksum"], answer.headers["ETag"]) == ("active", MD5, MD5)
 
 
-def test_086_other_fields_do_not_change(v1: V1) -> None:
+def test_086_an_update_leaves_the_fields_that_it_does_not_name(v1: V1) -> None:
     before = v1.store(is_public="True", protected="True", min_disk="3", property_os="linux")
     after = changed(v1.put(before["id"], purge=False, name="named"))
     assert after["updated_at"] > before["created_at"]
@@ -45,7 +45,7 @@ def test_086_other_fields_do_not_change(v1: V1) -> None:
     changed(v1.put(before["id"], protected="False"))
 
 
-def test_086_a_property_alone_is_a_change_too(v1: V1) -> None:
+def test_086_an_update_of_a_property_alone_is_accepted(v1: V1) -> None:
     before = v1.make()
     assert changed(v1.put(before["id"], property_a="1"))["updated_at"] > before["updated_at"]
 
@@ -75,7 +75,7 @@ def test_088_a_location_completes_a_queued_image(fetching: V1, source: Web) -> N
     assert (image["status"], image["size"]) == ("active", len(BYTES))
 
 
-def test_089_fields_of_the_server_cannot_be_changed(v1: V1) -> None:
+def test_089_a_client_cannot_change_fields_of_the_server(v1: V1) -> None:
     image_id = v1.make()["id"]
     assert_refused(v1.put(image_id, id=str(uuid.uuid4())), 403, "Forbidden to modify 'id'")
     assert_refused(v1.put(image_id, status="active"), 403, "Forbidden to modify 'status'")

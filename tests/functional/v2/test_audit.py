@@ -63,7 +63,7 @@ def test_every_change_by_images_v2_is_a_record_and_a_line_of_the_log(
     assert logged(u1, image_id) == without_ids
 
 
-def test_changes_by_the_other_dialects_are_recorded_too(u1: Person, adm: Person) -> None:
+def test_every_change_by_the_classic_api_and_v1_is_recorded(u1: Person, adm: Person) -> None:
     """r1-E10"""
     owner = {"X-Auth-Token": u1.token, "Content-Type": OCTETS}
     formats = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}

@@ -75,7 +75,7 @@ def test_019_a_name_can_be_null(u1: Person) -> None:
     assert u1.create(name=None).json["name"] is None
 
 
-def test_020_a_given_id_is_used_once(u1: Person, u2: Person) -> None:
+def test_020_a_given_id_cannot_be_used_again(u1: Person, u2: Person) -> None:
     image_id = fresh()
     assert u1.create(id=image_id).json["id"] == image_id
     assert u1.create(id=image_id).status == 409
@@ -85,7 +85,7 @@ def test_020_a_given_id_is_used_once(u1: Person, u2: Person) -> None:
 
 
 @pytest.mark.parametrize("value", [5, None, True, ["a"], {"a": "b"}, "nul\0"])
-def test_021_a_property_is_a_string(u1: Person, value: Any) -> None:
+def test_021_a_property_that_is_not_a_string_is_400(u1: Person, value: Any) -> None:
     assert u1.create(prop=value).status == 400
 
 
@@ -95,7 +95,7 @@ def test_021_a_property_can_be_empty_or_have_a_strange_name(u1: Person) -> None:
 
 
 @pytest.mark.parametrize("name", ["k" * 256, "", "a b", "naïve"])
-def test_021_a_property_name_is_short_printable_ascii(u1: Person, name: str) -> None:
+def test_021_a_property_name_that_is_not_short_printable_ascii_is_400(u1: Person, name: str) -> None:
     assert u1.create(**{name: "v"}).status == 400
 
 
@@ -128,7 +128,7 @@ def test_025_only_an_administrator_creates_public_images(u1: Person, adm: Person
 
 @pytest.mark.parametrize("value", [-1, "5", 2**31, True, None, 1.5])
 @pytest.mark.parametrize("name", ["min_disk", "min_ram"])
-def test_026_a_minimum_is_a_small_integer(u1: Person, name: str, value: Any) -> None:
+def test_026_a_minimum_that_is_not_a_small_integer_is_400(u1: Person, name: str, value: Any) -> None:
     assert u1.create(**{name: value}).status == 400
     assert u1.create(**{name: 2**31 - 1}).json[name] == 2**31 - 1
 
@@ -145,7 +145,7 @@ def test_028_a_reader_cannot_create_images(r1: Person) -> None:
     assert r1.create().status == 403
 
 
-def test_028_a_name_is_any_text(u1: Person) -> None:
+def test_028_any_text_can_be_the_name_of_an_image(u1: Person) -> None:
     for name in ("☃", "é" * 255, "😀"):
         assert u1.create(name=name).json["name"] == name
 
@@ -164,6 +164,6 @@ def test_030_every_image_has_all_keys_and_times_in_whole_seconds(u1: Person) -> 
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", image[name])
 
 
-def test_112_any_word_can_name_a_property(u1: Person) -> None:
+def test_112_any_word_can_be_the_name_of_a_property(u1: Person) -> None:
     given = {"properties": "p", "is_public": "True", "member": "m", "metadata": "x", "type": "y"}
     assert u1.show(u1.make(**given)).items() >= given.items()

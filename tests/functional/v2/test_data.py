@@ -102,7 +102,7 @@ def test_070_a_wrong_size_is_400_and_can_be_retried(u1: Person, size: str, chunk
 
 
 @pytest.mark.parametrize("size", ["abc", "-1", "1.5", "9" * 30])
-def test_070_a_declared_size_is_an_integer_and_0_is_ignored(u1: Person, size: str) -> None:
+def test_070_a_declared_size_that_is_not_an_integer_is_400_and_0_is_ignored(u1: Person, size: str) -> None:
     image_id = u1.make()
     assert u1.put(image_id, BYTES, X_OpenStack_Image_Size=size).status == 400
     assert u1.put(image_id, BYTES, X_OpenStack_Image_Size="0").status == 204

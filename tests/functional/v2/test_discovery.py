@@ -26,7 +26,7 @@ def test_001_the_root_lists_the_versions_without_a_token(people: People) -> None
     assert answer.json["images"] == []
 
 
-def test_002_versions_returns_the_same_document_with_200(people: People) -> None:
+def test_002_versions_returns_the_document_of_the_root_with_200(people: People) -> None:
     answer = people.server.get("/versions")
     assert answer.status == 200
     assert answer.json["versions"] == people.server.get("/").json["versions"]

@@ -27,7 +27,7 @@ def test_031_pages_have_neither_gaps_nor_duplicates(u1: Person) -> None:
 
 
 @pytest.mark.parametrize("limit", ["-1", "abc", "1.5", "", "٣"])
-def test_032_a_limit_is_an_integer(u1: Person, limit: str) -> None:
+def test_032_a_limit_that_is_not_an_integer_is_400(u1: Person, limit: str) -> None:
     assert u1.get(f"/images?limit={quote(limit)}").status == 400
 
 
@@ -104,7 +104,7 @@ def test_039_hidden_images_are_listed_only_on_request(u1: Person) -> None:
     assert u1.get("/images?os_hidden=1").status == 400
 
 
-def test_040_protected_is_true_or_false(u1: Person) -> None:
+def test_040_a_filter_for_protected_must_be_true_or_false(u1: Person) -> None:
     query, (image_id,) = mark(u1, 1, protected=True)
     assert u1.ids(f"{query}&protected=true") == [image_id]
     assert u1.ids(f"{query}&protected=false") == []
@@ -169,7 +169,7 @@ def test_044_paging_by_size_includes_images_without_a_size(u1: Person, direction
     assert sizes == sorted(sizes, reverse=direction == "desc")
 
 
-def test_045_any_other_parameter_filters_by_property(u1: Person) -> None:
+def test_045_a_parameter_that_is_not_a_field_filters_by_property(u1: Person) -> None:
     query, (image_id,) = mark(u1, 1)
     assert u1.ids(query) == [image_id]
     for nothing in ("nosuch=1", "locations=x", "properties=x", "stores=fast"):

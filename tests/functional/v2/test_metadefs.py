@@ -119,7 +119,7 @@ def test_unset_fields_of_a_namespace_are_absent_or_default(adm: Person) -> None:
     assert not {"description", "display_name", "objects", "properties", "tags"} & document.keys()
 
 
-def test_a_name_can_be_used_once(adm: Person) -> None:
+def test_the_name_of_a_definition_or_namespace_cannot_be_used_twice(adm: Person) -> None:
     one, other = make(adm), make(adm)
     assert adm.send("POST", ROOT, {"namespace": one}).status == 409
     assert adm.send("PUT", f"{ROOT}/{one}", {"namespace": other}).status == 409
@@ -134,7 +134,7 @@ def test_a_name_can_be_used_once(adm: Person) -> None:
     assert adm.ask("POST", f"{ROOT}/{one}/tags/n").status == 409
 
 
-def test_names_are_case_sensitive(adm: Person) -> None:
+def test_names_of_definitions_are_case_sensitive(adm: Person) -> None:
     name = make(adm)
     assert adm.send("POST", ROOT, {"namespace": name.lower()}).status == 201
     for tag in ("a", "A", "a "):
@@ -444,7 +444,9 @@ def test_the_content_of_a_namespace_is_limited(adm: Person) -> None:
         (f"{ROOT}/NS/tags/x", "GET, HEAD, POST, PUT, DELETE"),
     ],
 )
-def test_other_methods_are_405_with_allow(adm: Person, u2: Person, path: str, allowed: str) -> None:
+def test_an_unsupported_method_for_definitions_is_405_with_allow(
+    adm: Person, u2: Person, path: str, allowed: str
+) -> None:
     name = make(adm, visibility="private")
     answer = adm.ask("PATCH", path.replace("NS", name))
     assert (answer.status, answer.headers["Allow"]) == (405, allowed)

@@ -24,7 +24,7 @@ def test_050_the_newer_add_overwrites_and_the_older_one_does_not(u1: Person) -> 
     assert u1.patch(image_id, {"add": "/new", "value": "n"}, media_type=V20).json["new"] == "n"
 
 
-def test_051_the_older_replace_replaces(u1: Person) -> None:
+def test_051_the_older_replace_replaces_the_value(u1: Person) -> None:
     image_id = u1.make(name="a")
     answer = u1.patch(image_id, {"replace": "/name", "value": "b"}, media_type=f"{V20}; charset=utf-8")
     assert (answer.status, answer.json["name"]) == (200, "b")
@@ -94,15 +94,15 @@ def test_054_an_invalid_operation_is_400(u1: Person, change: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [{}, {"add": "/a", "remove": "/b", "value": "x"}, {"replace": "/name"}])
-def test_054_an_older_operation_has_one_verb_and_a_value(u1: Person, change: Any) -> None:
+def test_054_an_older_operation_without_exactly_one_verb_and_a_value_is_400(u1: Person, change: Any) -> None:
     assert u1.patch(u1.make(), change, media_type=V20).status == 400
 
 
-def test_054_a_patch_is_a_list(u1: Person) -> None:
+def test_054_a_patch_that_is_not_a_list_is_400(u1: Person) -> None:
     assert u1.send("PATCH", f"/images/{u1.make()}", {}, **{"Content-Type": V21}).status == 400
 
 
-def test_055_a_path_can_have_escapes(u1: Person) -> None:
+def test_055_a_path_in_a_patch_can_have_escapes(u1: Person) -> None:
     assert u1.patch(u1.make(), op("add", "/a~1b~0c", "v")).json["a/b~c"] == "v"
 
 
@@ -157,7 +157,7 @@ def test_059_only_writers_of_the_owning_project_change_an_image(u1: Person, u2: 
     assert r1.patch(u1.make(), change).status == 403
 
 
-def test_060_values_of_a_patch_follow_the_same_rules(u1: Person) -> None:
+def test_060_values_in_a_patch_follow_the_rules_for_a_new_image(u1: Person) -> None:
     image_id = u1.make()
     assert u1.patch(image_id, op("replace", "/tags", [f"t{n}" for n in range(129)])).status == 413
     for path in ("/visibility", "/protected", "/min_disk", "/tags"):

@@ -1,6 +1,6 @@
 """The `calotype-manage` command: the operator's commands besides running the server.
 
-Every command takes an ini file, followed by the same variables as `pserve`:
+Every command except `new` takes an ini file, followed by the same variables as `pserve`:
 `calotype-manage stores calotype.ini data_dir=/srv/ct`.
 """
 
@@ -15,6 +15,7 @@ from calotype.cli.db import db
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
+from calotype.cli.new import new
 from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
@@ -43,3 +44,4 @@ main.add_command(fsck)
 main.add_command(findings)
 main.add_command(scrub)
 main.add_command(audit)
+main.add_command(new)

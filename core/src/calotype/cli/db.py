@@ -31,10 +31,16 @@ def db() -> None:
 @db.command()
 @takes_settings()
 def upgrade(settings: Settings) -> None:
-    """Upgrade the database to the newest schema. Do nothing if it already has that schema."""
+    """Upgrade the database to the newest schema. Do nothing if it already has that schema.
+
+    If tables must change, stop every service that uses the database first.
+    """
     branches = branches_of(load_extensions(settings))
     with contextlib.closing(open_database(settings, makes_database=True)) as database:
         before = [migrate.current(database.engine, branch) for branch in branches]
+        # New tables, such as those of an extension, do not disturb a process that does not know them.
+        if any(map(migrate.is_upgradable, before, branches)):
+            _require_unused(database)
         migrate.upgrade(database.engine, branches, tell=_tell)
         _tell(f"the database is {database.engine.url.render_as_string(hide_password=True)}")
     for branch, was in zip(branches, before, strict=True):

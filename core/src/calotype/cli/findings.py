@@ -11,10 +11,11 @@ from rich.markup import escape
 from calotype.cli.ini import Refusal, ready_database, takes_settings
 from calotype.cli.records import print_records, show_time
 from calotype.cli.stores import require_store
+from calotype.config.plugins import Installed
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.model.findings import Finding, FindingState
-from calotype.stores import discovery
+from calotype.stores.discovery import DRIVER
 
 _PAGE = 500
 
@@ -38,18 +39,18 @@ def findings(settings: Settings, store: str | None, lift: str | None) -> None:
             click.echo(f"{lift} is lifted")
             return
         if store is not None:
-            # The drivers are not loaded: a driver that fails must not hide the findings.
-            configured = settings.stores or (*settings.store_options, *discovery.installed())
+            # The drivers are not loaded, because a driver that fails must not hide the findings.
+            configured = settings.stores or (*settings.store_options, *Installed().names(DRIVER))
             require_store(store, {*configured, *database.stores_in_use()})
         print_records(_find(database, store), asdict, _to_text)
 
 
 def _find(database: Database, store: str | None) -> Iterator[Finding]:
     page = database.findings(FindingState.OPEN, store, _PAGE)
-    yield from page.findings
+    yield from page.records
     while page.more:
-        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
-        yield from page.findings
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.records[-1])
+        yield from page.records
 
 
 def _to_text(finding: Finding) -> str:

@@ -16,14 +16,24 @@ from rich.progress import TextColumn, TimeElapsedColumn
 from calotype.cli.ini import Quantity, ready_service, takes_settings
 from calotype.cli.records import print_records
 from calotype.cli.stores import require_store
+from calotype.config.messages import counted
 from calotype.config.quantities import parse_seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.model.findings import FindingKind
 from calotype.transfers.fsck import checks
 from calotype.transfers.fsck.steps import Plan, Problem, Refused, Step
 
-#: A lower rate is a mistake: a number without a unit once meant MiB a second.
+#: A lower rate is probably a mistake, because a number without a unit once meant MiB a second.
 _RATE = Quantity("rate", parse_size, 1024, ": write the unit, such as 100MiB for 100 MiB a second")
+
+
+def _read_count(text: str) -> int:
+    """Return a whole number. Raise ValueError if the text is none."""
+    if not text.isdecimal():
+        raise ValueError("it must be a whole number, such as 25")
+    return int(text)
+
+
 #: The problems that keep a store or an image from being checked.
 _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 
@@ -44,10 +54,10 @@ _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
 @click.option(
     "--yes-remove",
     "agreed",
-    type=click.IntRange(min=0),
+    type=Quantity("number", _read_count, 0),
     default=0,
     metavar="N",
-    help="Let --repair remove up to N objects of a store, if it has refused and named this option.",
+    help="Let --repair remove up to N objects of a store, after it has refused and printed this option.",
 )
 @click.option(
     "--window",
@@ -63,9 +73,11 @@ def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> No
     """Compare the database with the stores, in both directions. Remove nothing unless --repair is given.
 
     On a terminal a line shows the progress. Otherwise each problem is a JSON object on a line.
-    The database keeps the problems as findings: see calotype-manage findings.
     The exit status is 0 if all is well, 1 if a problem remains or the command could not run, and 2 if a
-    store or an image could not be checked.
+    store or an image could not be checked. The database keeps the problems as findings:
+
+    \b
+      calotype-manage findings INI
     """
     plan = Plan(**planned)
     if plan.agreed and not plan.repair:
@@ -78,7 +90,7 @@ def fsck(settings: Settings, only: str | None, after: str, **planned: Any) -> No
         try:
             with report.bar:
                 print_records(report.problems(check.run(after) for check in todo), asdict, _to_text)
-        finally:  # the database may have failed half way
+        finally:  # report the counts even if the database fails half way
             print_records([report], _Report.to_json, _Report.to_text)
             for refused in report.refusals:
                 click.echo(f"calotype-manage: store '{refused.store}': {refused.reason}", err=True)
@@ -90,7 +102,7 @@ class _Report:
     """The counts of a run so far and its exit status; on a terminal, `bar` shows the progress."""
 
     def __init__(self) -> None:
-        self.status = self.looked = self.wrong = 0
+        self.status = self.copies = self.objects = self.wrong = 0
         self.refusals: list[Refused] = []
         console = Console(stderr=True)
         self.bar = Bar(
@@ -109,19 +121,23 @@ class _Report:
                 self.refusals.append(step)
                 self.status = max(self.status, 1)
                 continue
-            self.looked += 1
+            if step.image_id is not None:
+                self.copies += 1
+            elif step.key:  # a step without a key is about the whole store
+                self.objects += 1
             if isinstance(step, Problem):
                 self.wrong += 1
                 if not step.repaired:
                     self.status = max(self.status, 2 if step.fault in _UNCHECKED else 1)
                 yield step
-            self.bar.update(task, completed=self.looked, wrong=self.wrong, key=step.key)
+            self.bar.update(task, completed=self.copies + self.objects, wrong=self.wrong, key=step.key)
 
     def to_json(self) -> dict[str, int]:
-        return {"looked": self.looked, "wrong": self.wrong}
+        return {"copies": self.copies, "objects": self.objects, "wrong": self.wrong}
 
     def to_text(self) -> str:
-        return f"{self.looked} examined, {self.wrong} wrong"
+        copies, objects = counted(self.copies, "copy", "copies"), counted(self.objects, "object")
+        return f"{copies} of images and {objects} in the stores examined, {self.wrong} wrong"
 
 
 def _to_text(problem: Problem) -> str:

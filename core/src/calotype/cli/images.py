@@ -1,4 +1,4 @@
-"""`calotype-manage images` and `sweep`: restore images, and end abandoned uploads."""
+"""`calotype-manage images` and `calotype-manage sweep`: restore images, and end abandoned uploads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from calotype.cli.ini import Refusal, ready_service, takes_settings, takes_word
 from calotype.cli.operator import operator
+from calotype.config.messages import counted
 from calotype.config.settings import Settings
 from calotype.database.errors import StatusConflict
 from calotype.model.errors import NotFound
@@ -61,6 +62,7 @@ def sweep(settings: Settings) -> None:
             swept = service.lifecycle.sweep(once=True)
             ended, removed, failed = ended + swept.ended, removed + swept.removed, failed + swept.failed
             more = swept.full
-    click.echo(f"{ended} uploads ended, {removed} blobs removed, {failed} left for a later sweep")
+    done = f"{counted(ended, 'upload')} ended, {counted(removed, 'blob')} removed"
+    click.echo(f"{done}, {failed} left for a later sweep")
     if failed:
         raise click.exceptions.Exit(1)

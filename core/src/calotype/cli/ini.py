@@ -1,4 +1,4 @@
-"""Settings, database and service of a command, and how a command ends if they are wrong."""
+"""The settings, database and service of a command, and the end of a command if they are wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def load_settings(ini: str, variables: dict[str, str]) -> Settings:
     """Return the settings of the ini file's application section.
 
     Raises:
-        SettingsError: they are wrong. The message is one sentence that names the key.
+        SettingsError: a setting is wrong. The message is one sentence that names the key.
     """
     check_ini(ini, variables)
     typed = arguments_of(ini, _pairs(variables))
@@ -140,7 +140,7 @@ def _pairs(variables: dict[str, str]) -> list[str]:
 
 
 def _refuse_variable(context: click.Context, parameter: click.Parameter, word: str) -> str:
-    """Refuse a variable in place of another argument. It may contain a password, so it is not shown."""
+    """Raise Mistyped if a variable is in the place of another argument. Hide its value: it may be secret."""
     if "=" in word or "://" in word:
         metavar = parameter.make_metavar(context)
         raise Mistyped(f"{metavar} is missing before the variables: write {metavar} after the ini file")

@@ -16,6 +16,7 @@ from pathlib import Path
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import did_you_mean, located, one_line, quoted, without_password
 from calotype.config.private_files import refused_access
+from calotype.config.section import is_setting
 
 #: A reference to a variable: ${name} in our syntax, %(name)s in configparser's.
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^}:]+)\}|%\(([^)]+)\)s")
@@ -26,6 +27,8 @@ _NO_SCHEME = re.compile(r"URI (?:has no scheme|scheme not known): '(.+?)'")
 _NO_ENTRY_POINT = re.compile(r"Entry point '(.+?)' not found in egg '(.+?)'")
 #: The groups of entry points that `use = egg:DISTRIBUTION#NAME` may mean.
 _EGG_GROUPS = ("paste.app_factory", "paste.server_runner", "paste.server_factory", "paste.filter_factory")
+#: An indented line that looks like a setting.
+_SETTING = re.compile(r"([A-Za-z_][\w.-]*)\s*=")
 #: The usual value of `use` by the kind of section.
 _USES = {"app": "egg:calotype-core", "server": "egg:calotype-server#main"}
 
@@ -56,7 +59,7 @@ def read_ini(ini: str) -> str:
         CommandLineError: the path does not exist, or is a directory.
         SettingsError: the file cannot be read.
     """
-    shown = without_password(ini)  # the ini file may be forgotten, and a variable be in its place
+    shown = without_password(ini)  # this may be a variable, if the ini file was forgotten
     try:
         return Path(ini).read_text()
     except PermissionError:
@@ -78,10 +81,14 @@ def check_ini(ini: str, variables: Mapping[str, str]) -> None:
 
     Raises:
         CommandLineError: there is no such file, or it does not have one of the variables.
-        SettingsError: the file cannot be read or parsed; the message names the file, and the line if known.
+        SettingsError: the file cannot be read or parsed, or a key is where it has no effect; the message
+            names the file, and the line if known.
     """
     text = read_ini(ini)
-    known = {*_parse(ini, text).defaults(), *_referred_to(text), "data_dir"}
+    parsed = _parse(ini, text)
+    _refuse_indented(ini, text, parsed)
+    _refuse_settings_of_default(ini, text, parsed)
+    known = {*parsed.defaults(), *_referred_to(text), "data_dir"}
     for name in sorted(variables.keys() - known - {ARGUMENTS}):
         hint = did_you_mean(name, known)
         if any(located(ini, name, section=kind) != located(ini) for kind in ("app", "server")):
@@ -94,7 +101,7 @@ def refused(ini: str, failure: str) -> Iterator[None]:
     """Convert every exception of PasteDeploy or logging to a SettingsError that names the file.
 
     Args:
-        failure: The words for the failure in messages about mistakes without a sentence of their own.
+        failure: Words that describe the failure, for a mistake that has no message of its own here.
 
     Raises:
         SettingsError: the block has raised an exception.
@@ -206,6 +213,35 @@ def _parse(ini: str, text: str) -> configparser.ConfigParser:
         line = text.splitlines()[number - 1].strip()
         raise SettingsError(f"{ini}, line {number}: neither a [section] nor KEY = VALUE: {line!r}") from None
     return parser
+
+
+def _refuse_indented(ini: str, text: str, parsed: configparser.ConfigParser) -> None:
+    """Refuse an indented line that looks like a setting: it continues the value of the line above it.
+
+    The line's own value is not shown, because it may be a secret.
+    """
+    for section in (parsed.default_section, *parsed.sections()):
+        if section.partition(":")[0] not in (parsed.default_section, *_USES):
+            continue  # the values of other programs' sections may hold such lines
+        for key, value in parsed[section].items():
+            for line in value.splitlines()[1:]:
+                if found := _SETTING.match(line):
+                    lines = [one.strip() if one[:1].isspace() else "" for one in text.splitlines()]
+                    number = lines.index(line) + 1
+                    raise SettingsError(
+                        f"{ini}, line {number}: {found[1]} is indented, so the line belongs to the value of "
+                        f"{key}: remove the blanks before it"
+                    )
+
+
+def _refuse_settings_of_default(ini: str, text: str, parsed: configparser.ConfigParser) -> None:
+    """Refuse a setting in [DEFAULT], which holds variables, unless another value refers to it."""
+    for key in parsed.defaults():
+        if is_setting(key) and key not in _referred_to(text):
+            raise SettingsError(
+                f"{located(ini, key)}{key}: it has no effect in [DEFAULT], which holds variables: "
+                "move it into [app:main]"
+            )
 
 
 def _referred_to(text: str) -> set[str]:

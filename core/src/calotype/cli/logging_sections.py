@@ -1,7 +1,7 @@
 """Check the logging sections of an ini file, because Python's logging fails with a bare KeyError.
 
-Python's logging does not notice some mistakes at all. Without [loggers], it ignores all other sections. If a
-format has an unknown field, it prints a traceback for each line of the log.
+It does not even notice some mistakes. Without [loggers], it ignores all other sections. If a format has an
+unknown field, it prints a traceback for each line of the log.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class LoggingSections:
                     reason = f"module '{node.value.id}' has no attribute '{node.attr}'"
                     raise self._error(section, "args", f"{reason}{did_you_mean(node.attr, dir(module))}")
         if not isinstance(given, (ast.Tuple, ast.List)):
-            raise self._error(section, "args", "must be in parentheses, with a comma: such as (sys.stderr,)")
+            raise self._error(section, "args", "must be in parentheses, with a comma, such as (sys.stderr,)")
 
     def _check_format(self, section: str) -> None:
         """Format a record as a test. Skip a formatter that names a class, which may know more fields."""

@@ -34,17 +34,18 @@ log = logging.getLogger(__name__)
 _INTERRUPTED = 130
 #: The exit status if the command line itself is wrong, as in calotype-manage.
 _MISTYPED = 2
-#: The parser of text with units for each of the server's kinds of setting that has units.
+#: Kind of server setting -> the parser of its text, which may have a unit. Other kinds have no units.
 _UNITS: dict[Callable[[Any], Any], Callable[[str], Any]] = {size: parse_size, seconds: parse_seconds}
 #: Prefixes of the image headers whose names clients write with `_`.
 _PREFIXES = ("x-image-meta-", "x-glance-")
 
 
 def main(argv: list[str] | None = None, original_ignore_files: set[str] | None = None) -> int | None:
-    """Serve an ini file; return the exit status, or None for 0."""
+    """Serve the application of an ini file. Return the exit status, or None for 0."""
     argv = sys.argv if argv is None else argv
-    command = _Command(argv, original_ignore_files=original_ignore_files)
     try:
+        _refuse_dashes(argv[1:])
+        command = _Command(argv, original_ignore_files=original_ignore_files)
         if command.args.config_uri:
             command.check()
         if command.args.reload:
@@ -57,17 +58,31 @@ def main(argv: list[str] | None = None, original_ignore_files: set[str] | None =
         return _INTERRUPTED
 
 
+def _refuse_dashes(words: list[str]) -> None:
+    """Refuse a variable that is written like an option, about which argparse would only print its usage.
+
+    Raises:
+        CommandLineError: there is such a word.
+    """
+    options = [option for action in PServeCommand.parser._actions for option in action.option_strings]
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and equals and not any(one.startswith(f"--{name}") for one in options):
+            shown = without_password(f"{name}={value}")
+            raise CommandLineError(f"there is no option --{name}: a variable has no dashes: write {shown}")
+
+
 class _Command(PServeCommand):
     """Pyramid's command, with a sentence instead of a traceback for each mistake."""
 
     def check(self) -> None:
-        """Check the ini file and the variables, and keep them for hints.
+        """Check the ini file and the variables, and keep them for the commands in messages.
 
         Raises:
             CommandLineError, SettingsError: the ini file or a variable is wrong.
         """
         args = self.args
-        # With a colon, it is a URI such as egg:NAME. A URL with a password is a variable in the wrong place.
+        # An argument with a colon is a URI, such as egg:NAME. One with a password is a misplaced variable.
         if ":" not in args.config_uri or without_password(args.config_uri) != args.config_uri:
             read_ini(args.config_uri.partition("#")[0])
         with refused(args.config_uri, "it names no ini file"):
@@ -173,7 +188,7 @@ def _read(section: Section) -> ServerSettings:
     Raises:
         SettingsError: a setting is wrong.
     """
-    # Not `str`, because messages must hide values from the environment or a file: see Indirect.
+    # Do not use `str`, because it would convert an Indirect, whose value messages must hide, to plain text.
     parsers: dict[str, Callable[[str], Any]] = dict.fromkeys(ServerSettings.known(), lambda text: text)
     for name, setting in ServerSettings.declared.items():
         parsers[name] = _UNITS.get(setting.kind, parsers[name])

@@ -35,7 +35,7 @@ def run(settings: Settings, store: str | None) -> None:
     """Check the copies that are due, once. Cron can run this.
 
     A copy is due once in calotype.scrub_period, and ten minutes after its upload at the earliest. Copies
-    that are not due are not read; `calotype-manage fsck --deep` reads all of them. The configured rates
+    that are not due are not read; the command `fsck` with --deep reads all of them. The configured rates
     apply here, too. The exit status is that of `show`.
     """
     with ready_service(settings) as service:
@@ -75,7 +75,7 @@ def _show(database: Database, scrubs: list[Scrub]) -> None:
         )
         if one.stopped:
             click.echo(f"store '{one.store}': {one.stopped}")
-    # Downloads find damaged copies too, also in stores that the scrubber has not begun.
+    # `images unquarantine` can put copies in quarantine, too, even in stores that were never scrubbed.
     for name in sorted(quarantined.keys() - {one.store for one in scrubs}):
         click.echo(f"store '{name}': {quarantined[name]} in quarantine")
     if quarantined or any(one.stopped for one in scrubs):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -12,7 +15,8 @@ from rich.markup import escape
 from calotype.app import open_stores, prepare_schema
 from calotype.cli.ini import Refusal, takes_settings
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import did_you_mean, with_arguments
+from calotype.config.messages import counted, did_you_mean, with_arguments
+from calotype.config.private_files import this_user
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.errors import DatabaseError
@@ -24,8 +28,9 @@ from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles, 
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
-from calotype.stores.errors import StoreError, for_operators
+from calotype.stores.errors import ConfigurationError, Misconfigured, StoreError, for_operators
 from calotype.stores.probe import probe
+from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
 
@@ -59,14 +64,16 @@ from calotype.transfers.places import Place, Places
 @click.option(
     "--yes",
     is_flag=True,
-    help="With --claim: do not ask. With --create: even if the database has images in the store.",
+    help="With --claim: do not ask. With --create: create the place even if the database has images in "
+    "the store.",
 )
 def stores(
     settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool
 ) -> None:
     """Show the stores: driver, abilities, options, state, and which database their places belong to.
 
-    Warn about secrets and databases that other users of the machine could read or write.
+    Warn about secrets and databases that other users of the machine could read or write, and about
+    images in stores that are off or not configured.
     The exit status is 1 if a store or the database cannot be used, or a place belongs to another database.
     """
     if (claimed is None and owner is not None) or (claimed is None and created is None and yes):
@@ -82,7 +89,7 @@ def stores(
         except (SettingsError, DatabaseError) as error:
             if marking:
                 raise
-            unreadable = error  # the stores are shown all the same
+            unreadable = error  # raise it later, because the stores can be shown without the database
         if places is not None and created is not None:
             _create(catalog, places, created, afresh=yes)
         if places is not None and claimed is not None:
@@ -103,7 +110,7 @@ def require_store(name: str, known: Collection[str]) -> None:
 
 @contextlib.contextmanager
 def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iterator[Places]:
-    """Open the places. If one is to be marked, first create and upgrade the database, as at a start.
+    """Open the places. If a place will be marked, first create and upgrade the database, as at a start.
 
     Raises:
         SettingsError, DatabaseError: the database's id cannot be read.
@@ -114,15 +121,26 @@ def _open_places(settings: Settings, catalog: Catalog, *, marking: bool) -> Iter
             prepare_schema(database, settings, load_extensions(settings))
         else:
             migrate.require_newest(database.engine)
-        database.identity()  # raise now, and not between the lines of two stores
+        database.identity()  # fail here, before anything is printed
         yield Places(database, catalog, settings.arguments or "INI")
 
 
 def _create(catalog: Catalog, places: Places, name: str, *, afresh: bool) -> None:
-    if name not in places:
-        catalog[name].create()
-    elif places[name].create(afresh=afresh) is PlaceState.FOREIGN:
-        raise Refusal(f"store '{name}': {places[name].remark()}")
+    options = catalog[name].driver.options
+    try:
+        if name not in places:
+            catalog[name].create()
+        elif places[name].create(afresh=afresh) is PlaceState.FOREIGN:
+            raise Refusal(f"store '{name}': {places[name].remark()}")
+    except Misconfigured as error:
+        raise ConfigurationError(name, for_operators(error) + options.place()) from error
+    for _, value in options:
+        if isinstance(value, Path) and value.is_dir() and os.geteuid() == value.stat().st_uid == 0:
+            click.echo(
+                f"calotype-manage: store '{name}': {value} belongs to {this_user()}: if the service runs as "
+                f"another user, run `chown -R USER: {shlex.quote(str(value))}` with that user's name",
+                err=True,
+            )
 
 
 def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, asking: bool) -> None:
@@ -134,13 +152,13 @@ def _claim(catalog: Catalog, places: Places, name: str, owner: str | None, *, as
     if place.state is PlaceState.OWN:
         click.echo(f"store '{name}': {place.remark()}")
         return
-    state, _, _ = place.remark().partition(": ")  # the rest of the sentence is the command that runs here
+    state, _, _ = place.remark().partition(": ")  # leave out the command, because it is running already
     click.echo(f"store '{name}': {state}")
     if catalog[name].can(Listing):
         held = place.contents()
         click.echo(
-            f"It holds {held.count} blobs with {held.bytes} bytes in all; {held.known} of them belong to "
-            f"images of this database." + "".join(f"\n  {location}" for location in held.examples)
+            f"It holds {counted(held.count, 'blob')} with {held.bytes} bytes in all; {held.known} of them "
+            "belong to images of this database." + "".join(f"\n  {location}" for location in held.examples)
         )
     else:
         click.echo("Its driver cannot list the content of the place.")
@@ -206,7 +224,8 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         console.print(f"[bold]{escape(name)}[/]: off: {escape(reason)}")
     if not catalog.entries:
         console.print("no store is on")
-    for sentence in (*find_exposed(settings, catalog), *find_missing_tokens(settings)):
+    unreadable = find_unreadable(places.database, catalog) if places else ()
+    for sentence in (*find_exposed(settings, catalog), *find_missing_tokens(settings), *unreadable):
         console.print(f"warning: {escape(sentence)}")
     return works
 

@@ -22,14 +22,17 @@ def _read_name(context: click.Context, parameter: click.Parameter, text: str | N
 
 
 def _read_expiry(
-    context: click.Context, parameter: click.Parameter, days: float | None
+    context: click.Context, parameter: click.Parameter, days: str | None
 ) -> datetime.datetime | None:
     if days is None:
         return None
     try:
-        return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+        number = float(days)
+        if number <= 0:
+            raise ValueError
+        return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=number)
     except (ValueError, OverflowError):
-        raise click.BadParameter(f"it must be a number of days, such as 365, not {days}") from None
+        raise click.BadParameter(f"it must be a number of days above 0, such as 365, not {days!r}") from None
 
 
 @click.group()
@@ -56,7 +59,6 @@ def token() -> None:
     "--days",
     "expires",
     metavar="DAYS",
-    type=click.FloatRange(min=0, min_open=True),
     callback=_read_expiry,
     help="Days until the token expires. Default: never.",
 )

@@ -30,7 +30,7 @@ def _check_origin(text: str) -> str:
     return text.lower()
 
 
-#: A place to listen at: HOST:PORT or unix:/PATH.
+#: An address to listen on: HOST:PORT or unix:/PATH.
 Place = Annotated[str, AfterValidator(_check_place)]
 #: The origin of web pages, or * for any.
 Origin = Annotated[str, AfterValidator(_check_origin)]

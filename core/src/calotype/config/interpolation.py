@@ -86,7 +86,7 @@ def expand(key: str, text: str, variables: Mapping[str, str]) -> str:
             except SettingsError as error:
                 error.variable = error.variable or name
                 raise
-        except (KeyError, OSError, ValueError) as error:  # ValueError: not text, or no usable path
+        except (KeyError, OSError, ValueError) as error:  # ValueError: not text, or not a usable path
             raise SettingsError(f"{key}: {_missing(kind, name, variables, error)}") from None
         is_indirect |= isinstance(found, Indirect)
         return found

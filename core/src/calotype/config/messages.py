@@ -9,11 +9,14 @@ from pathlib import Path
 
 #: Maximum number of characters of a value in a message.
 _SHOWN_MAX = 80
-#: A user and a password in a URL; also without the @, if what could be a port is no number.
+#: A user and a password in a URL. Without an @, the part after a colon counts as a password unless it is a
+#: port number.
 _USER_INFO = re.compile(r"//(?:\S*@|[^\s/:@\[]+:(?!\d*(?:/|\s|$))[^\s/]*)")
+#: A user without a password, as in a URL of a database.
+_USER = re.compile(r"//[\w.+-]+@", re.ASCII)
 _SECTION = re.compile(r"\[([^]]+)\]")
 _KEY = re.compile(r"([^\s#;=:][^=:]*?)\s*[=:]")
-#: The placeholder for the ini file in a sentence that contains a command to type.
+#: A command in a sentence, with the placeholder INI for the ini file.
 _COMMAND = re.compile(r"(calotype-manage [a-z-]+(?: [a-z-]+)?) INI\b")
 
 
@@ -39,8 +42,23 @@ def quoted(value: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with *** in place of users and passwords in URLs."""
-    return _USER_INFO.sub(lambda found: "//***@" if found[0].endswith("@") else "//***", text)
+    """Return the text with *** in place of users and passwords in URLs.
+
+    A user without a password stays, except in http URLs, where it may be a token.
+    """
+
+    def mask(found: re.Match[str]) -> str:
+        is_http = found.string[: found.start()].endswith(("http:", "https:"))
+        if _USER.fullmatch(found[0]) and not is_http:
+            return found[0]
+        return "//***@" if found[0].endswith("@") else "//***"
+
+    return _USER_INFO.sub(mask, text)
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, such as "1 blob" or "2 blobs". `plural` is for nouns without -s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
@@ -60,7 +78,7 @@ def located(ini: str | Path | None, *keys: str, section: str = "app") -> str:
 
 
 def with_arguments(sentence: str, arguments: str | None) -> str:
-    """Replace INI in a sentence's commands with the ini file and variables of this command line."""
+    """Return the sentence, with INI in its commands replaced by `arguments`: an ini file and variables."""
     if not arguments:
         return sentence
     return _COMMAND.sub(lambda match: f"{match[1]} {arguments}", sentence)

@@ -11,18 +11,18 @@ import importlib.metadata
 import logging
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, EntryPoint, EntryPoints
 from typing import Any
 
 from stevedore import DriverManager, ExtensionManager
-from stevedore.exception import NoMatches
 
-from calotype.config.messages import did_you_mean
+from calotype.config.messages import did_you_mean, one_line
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which the log names a plugin whose code is still running, because nothing else explains why
-#: a start hangs.
+#: Seconds after which the log names a plugin whose code is still running. Nothing else would explain why the
+#: start hangs.
 _SLOW = 5.0
 
 
@@ -37,9 +37,32 @@ class Kind:
     word: str
     group: str
 
-    def installed(self) -> list[str]:
-        """Return the names of the installed plugins, sorted, without loading any."""
-        return sorted({entry.name for entry in importlib.metadata.entry_points(group=self.group)})
+
+def _read_installed() -> EntryPoints:
+    """Return the entry points in the groups of Calotype."""
+    found = importlib.metadata.entry_points()
+    # The entry points of all groups would be too many: Python 3.11 copies them all for each `select`.
+    groups = [group for group in found.groups if group.startswith("calotype.")]
+    return EntryPoints(entry for group in groups for entry in found.select(group=group))
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The installed plugins, as they were when this object was made.
+
+    Python reads the files of all distributions again for each question, which takes 5 ms or more. So a start
+    makes one object and passes it on. The next start makes another, and sees what was installed meanwhile.
+    """
+
+    entries: EntryPoints = field(default_factory=_read_installed)
+
+    def named(self, kind: Kind, name: str) -> EntryPoints:
+        """Return the entry points of plugins with this name: one, unless it is missing or ambiguous."""
+        return self.entries.select(group=kind.group, name=name)
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the names of the installed plugins of a kind, sorted, without loading any."""
+        return sorted(self.entries.select(group=kind.group).names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +76,21 @@ class Plugin:
     version: str
 
 
-class _Installed(DriverManager[Any]):
-    """A DriverManager that asks the interpreter for entry points.
+class _Manager(DriverManager[Any]):
+    """A DriverManager that is given its entry points.
 
     stevedore 5 reads a cache file, which misses plugins installed or removed within the same two minutes.
     """
 
-    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-        return list(importlib.metadata.entry_points(group=self.namespace))
+    def __init__(self, kind: Kind, name: str, entries: EntryPoints):
+        self._given = list(entries)
+        super().__init__(kind.group, name, on_load_failure_callback=_fail)
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        return self._given
 
 
-def load(kind: Kind, name: str, place: str = "") -> Plugin:
+def load(installed: Installed, kind: Kind, name: str, place: str = "") -> Plugin:
     """Load the plugin with this name.
 
     Args:
@@ -72,40 +99,54 @@ def load(kind: Kind, name: str, place: str = "") -> Plugin:
     Raises:
         PluginError: the plugin is not installed, is installed twice, or cannot be imported.
     """
-    entries = importlib.metadata.entry_points(group=kind.group, name=name)
-    owners = ", ".join(sorted({_distribution(entry).name for entry in entries}))
-    if len(entries) > 1:
+    entries = installed.named(kind, name)
+    if not entries:  # stevedore would also log a warning
+        others = installed.names(kind)
         raise PluginError(
-            f"{kind.word} '{name}' is installed more than once, by {owners}: uninstall all but one"
+            f"no {kind.word} '{name}' is installed (installed: {', '.join(others) or 'none'})"
+            f"{did_you_mean(name, others)}"
         )
+    owners = sorted({_distribution(entry).name for entry in entries})
+    if len(entries) > 1:
+        raise PluginError(f"{kind.word} '{name}' {_choice(owners)}")
+    (entry,), (owner,) = entries, owners
     try:
-        with _named_when_slow(f"{place}{kind.word} '{name}' ({owners})"):
-            manager = _Installed(
-                kind.group,
-                name,
-                on_load_failure_callback=_fail,
-                on_missing_entrypoints_callback=lambda missing: None,  # stevedore raises NoMatches next
-            )
-    except NoMatches:
-        installed = kind.installed()
-        raise PluginError(
-            f"no {kind.word} '{name}' is installed (installed: {', '.join(installed) or 'none'})"
-            f"{did_you_mean(name, installed)}"
-        ) from None
+        with _named_when_slow(f"{place}{kind.word} '{name}' ({owner})"):
+            manager = _Manager(kind, name, entries)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit too, which stevedore lets through
         cause = error.__cause__ if isinstance(error, _Broken) else error
-        (target,) = (entry.value for entry in entries)
         raise PluginError(
-            f"{kind.word} '{name}' ({target} of {owners}) cannot be loaded: {type(cause).__name__}: {cause}"
+            f"{kind.word} '{name}' ({entry.value} of {owner}) cannot be loaded: "
+            f"{type(cause).__name__}: {one_line(cause)}{_remedy(cause, entry, owner)}"
         ) from cause
     distribution = _distribution(manager.extensions[0].entry_point)
     return Plugin(kind, name, manager.driver, distribution.name, distribution.version)
 
 
-def _distribution(entry: importlib.metadata.EntryPoint) -> importlib.metadata.Distribution:
-    """Return the distribution of an entry point; only entry points made by hand have none."""
+def _choice(owners: list[str]) -> str:
+    """Return the end of a sentence about a plugin that several entry points offer."""
+    if len(owners) == 1:
+        return f"is offered twice by {owners[0]}: install another version of it"
+    return f"is installed more than once, by {', '.join(owners)}: uninstall all but one"
+
+
+def _remedy(cause: BaseException | None, entry: EntryPoint, owner: str) -> str:
+    """Return what to do about a module that is missing, in parentheses; "" for other causes and modules.
+
+    The command names the distribution, because a package may have another name than its modules.
+    """
+    missing = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+    if missing == entry.module.partition(".")[0]:
+        return f" (files of {owner} are missing: install it again)"
+    if missing in ("", __name__.partition(".")[0]):
+        return ""
+    return f" (`pip install {owner}` installs what it requires)"
+
+
+def _distribution(entry: EntryPoint) -> Distribution:
+    """Return the distribution of an entry point. Only an entry point that is made by hand has none."""
     if entry.dist is None:
         raise LookupError(f"the entry point {entry.name} belongs to no distribution")
     return entry.dist
@@ -149,5 +190,5 @@ class _Broken(Exception):
     """An exception that carries a failure out of stevedore, which would ignore it otherwise."""
 
 
-def _fail(manager: ExtensionManager[Any], entry: importlib.metadata.EntryPoint, error: BaseException) -> None:
+def _fail(manager: ExtensionManager[Any], entry: EntryPoint, error: BaseException) -> None:
     raise _Broken from error

@@ -1,18 +1,23 @@
 """Create and rewrite files that are not open to everybody, and their directories; explain refused access.
 
-A new file never gets a wider mode than its caller names. An existing file keeps its owner, group and mode,
-because an operator may have chosen them. Files and directories that root creates get the owner of the
-directory above. The owner is usually the service's user, who could not use files that root owns.
+A new file never gets a wider mode than the one that its caller passes. An existing file keeps its owner,
+group and mode, because an operator may have chosen them. Files and directories that root creates get the
+owner of their parent directory. That owner is usually the service's user, who could not use files that root
+owns.
 """
 
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
+import shlex
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 #: The mode of a file that only its owner may use.
 SECRET = 0o600
@@ -28,15 +33,24 @@ def name_user(number: int) -> str:
         return f"the user with the id {number}"
 
 
+def _name(look_up: Callable[[int], Any], number: int) -> str:
+    """Return the name of a user or group for a command; its id if it has no name."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
+
+
 def this_user() -> str:
     """Return the user that this process runs as, for messages."""
     return name_user(os.geteuid())
 
 
 def refused_access(path: Path, use: str) -> str:
-    """Return why this user may not use a file: the owner and mode of the file, or of a directory above it.
+    """Return why this user may not use a file, and what to do about it.
 
-    `use` is the refused action, such as "read".
+    The sentence has the owner and the mode of the file, or of a directory above it. `use` is the refused
+    action, such as "read".
     """
     closed = next(
         (above for above in reversed(path.absolute().parents) if not os.access(above, os.X_OK)), path
@@ -44,7 +58,24 @@ def refused_access(path: Path, use: str) -> str:
     status = os.stat(closed)
     return (
         f"{this_user()} may not {use} {path}, because {closed} belongs to {name_user(status.st_uid)} and has "
-        f"the mode {stat.S_IMODE(status.st_mode):04o}"
+        f"the mode {stat.S_IMODE(status.st_mode):04o}: run this as its owner, or change the owner or the mode"
+    )
+
+
+def missing_right(directory: Path) -> str:
+    """Return why this user may not create or use a directory, and the command with which root permits it."""
+    found = next(path for path in (directory, *directory.parents) if os.access(path, os.F_OK))
+    user, group = _name(pwd.getpwuid, os.geteuid()), _name(grp.getgrgid, os.getegid())
+    if found == directory:
+        command = f"chown -R {user}:{group} {shlex.quote(str(found))}"
+    elif os.access(found, os.X_OK):
+        command = f"install -d -o {user} -g {group} -m 0750 {shlex.quote(str(directory))}"
+    else:  # what is below it cannot be seen
+        command = f"chmod o+x {shlex.quote(str(found))}"
+    status = os.stat(found)
+    return (
+        f"{found} belongs to {name_user(status.st_uid)} and has the mode {stat.S_IMODE(status.st_mode):04o}, "
+        f"so {this_user()} may not use it: as root, run `{command}`"
     )
 
 
@@ -107,7 +138,7 @@ def open_or_create(path: Path, mode: int) -> int:
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Replace a file's content atomically, keeping its owner, group and mode; a new file gets SECRET.
+    """Replace a file's content atomically, and keep its owner, group and mode; a new file gets mode SECRET.
 
     The path must not be a symbolic link, because the link itself would be replaced.
 

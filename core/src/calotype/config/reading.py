@@ -48,9 +48,9 @@ class InvalidText(Exception):
 class Wording:
     """The words by which messages name the keys of a model.
 
-    `noun` precedes each key, such as "option". `others` are keys that other code reads, which a
-    hint about an unknown key may name. `source_of` returns the text that follows the value of a key in a
-    message: the variables that the value comes from.
+    `noun` precedes each key, such as "option". `others` are keys that other code reads; a hint about an
+    unknown key may suggest them. `source_of` returns a text about the variables that a key's value comes
+    from. Messages show this text after the value.
     """
 
     noun: str = ""
@@ -82,7 +82,7 @@ def read(model: type[Model], given: Mapping[str, str], wording: Wording) -> Mode
 
 
 def _split(field: FieldInfo | None, text: str) -> str | list[str]:
-    """Return the words of a text whose field is a collection, and any other text unchanged."""
+    """Return the text, split into words if the field is a collection."""
     kinds = [] if field is None else [field.annotation, *typing.get_args(field.annotation)]
     is_collection = any(typing.get_origin(kind) in _COLLECTIONS for kind in kinds)
     return text.replace(",", " ").split() if is_collection else str(text)
@@ -109,7 +109,7 @@ def _sentence(
 
 
 def _must_be(problem: ErrorDetails, field: FieldInfo | None) -> str:
-    """Return our own message for a problem, because pydantic's show regular expressions and jargon."""
+    """Return our own message for a problem, because pydantic's messages contain regular expressions."""
     context = {name: written(value) for name, value in problem.get("ctx", {}).items()}
     if problem["type"] in _MUST_BE:
         return _MUST_BE[problem["type"]].format_map(context)
@@ -120,5 +120,5 @@ def _must_be(problem: ErrorDetails, field: FieldInfo | None) -> str:
 
 
 def _is_secret(field: FieldInfo | None) -> bool:
-    """Return whether the value of a field must not be shown."""
+    """Return True if the value of a field must not be shown."""
     return field is None or SecretStr in (field.annotation, *typing.get_args(field.annotation))

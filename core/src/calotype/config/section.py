@@ -79,7 +79,7 @@ class Section:
         return f" ({', '.join(found)})" if found else ""
 
     def origin(self, key: str) -> str:
-        """Return the place and the name of a setting, or of the variable that is its whole value."""
+        """Return the place and name of a setting, or of the variable from which its whole value comes."""
         name, text = key, self.texts.get(key, "")
         while (match := re.fullmatch(r"\$\{([^}:]+)\}", text)) and match[1] in self.variables:
             name, text = match[1], self.variables[match[1]]
@@ -93,6 +93,12 @@ class Section:
         """Return whether the command line sets the variable."""
         _, *typed = shlex.split(self.variables.get(ARGUMENTS, "")) or [""]
         return any(text.startswith(f"{name}=") for text in typed)
+
+
+def is_setting(key: str) -> bool:
+    """Return whether a key looks like a setting of the application, and not like a variable."""
+    first, dot, _ = key.partition(".")
+    return bool(dot) and first in (*_OURS, _PYRAMID[:-1])
 
 
 def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Settings:
@@ -137,7 +143,7 @@ def _refuse_unknown(given: Mapping[str, str], ini: str | None) -> None:
 
 def _hint(key: str, known: Collection[str]) -> str:
     """Return " (did you mean KEY?)" for an unknown key; "" if no key is similar."""
-    # The ini keys of some fields differ from the field's name, which users often write instead.
+    # Some fields have an ini key that differs from their name, and users often write the name.
     field = Settings.model_fields.get(key.removeprefix("calotype."))
     if field and not field.exclude:
         return f" (did you mean {field.alias}?)"

@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
     stores: tuple[str, ...] | None = Field(
         None,
-        description="Names of the stores, in order. Unset: every installed driver with complete options.",
+        description="Names of the stores, in order. Unset: those with a `store.NAME.` key, and the default.",
     )
     default_store: str | None = Field(
         None, description="The store for uploads that name none. Unset: file, or the only writable one."
@@ -63,7 +63,7 @@ class Settings(BaseModel):
 
     external_sources: Literal["admin", "everyone"] = Field(
         "admin",
-        description="Who may name an external source of bytes: a location, copy-from, a download to import. "
+        description="Who may name an external source of bytes: a location, or a URL to copy or import from. "
         "The default is admin, because a URL makes this server send a request inside its own network.",
     )
 
@@ -145,7 +145,7 @@ class Settings(BaseModel):
     )
 
     metrics: bool = Field(
-        False, description="Serve /metrics to everybody who can reach it; set `calotype.admin_listen` too."
+        False, description="Serve /metrics. No token is needed there, so set `calotype.admin_listen`, too."
     )
     admin_listen: Place | None = Field(
         None,
@@ -166,7 +166,7 @@ class Settings(BaseModel):
     virtual_size_cap: Size | None = Field(
         ByteSize(64 << 40),
         ge=1,
-        description="Maximum size of the disk that an image declares: a few KiB can declare exabytes.",
+        description="Maximum virtual size of an image's disk. A file of a few KiB can declare exabytes.",
     )
     project_bytes: Size | None = Field(
         None, ge=0, description="Maximum bytes of all images of a project together. Unset: no limit."
@@ -178,7 +178,7 @@ class Settings(BaseModel):
         None,
         description="The store for bytes that a client stages before an import. Unset: the default store.",
     )
-    max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image, as in other services.")
+    max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image.")
     max_members: int = Field(
         128, ge=0, description="Maximum number of projects that an image is shared with."
     )
@@ -311,7 +311,7 @@ class Settings(BaseModel):
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the listed formats, or all known ones if the value only adds some, with the additions."""
+        """Return the formats that the value lists, or the known ones and those that it adds."""
         known = cls.model_fields[str(info.field_name)].default
         listed = [name for name in value if not name.startswith("+")]
         added = [name[1:] for name in value if name.startswith("+")]
@@ -339,8 +339,8 @@ class Settings(BaseModel):
         if not path.is_absolute():
             raise SettingsError(
                 f"{located(self.ini_file, 'calotype.tokens_file', 'calotype.identity')}calotype.tokens_file: "
-                f"{path} is relative, and so depends on the directory in which a command is started: write "
-                "an absolute path, in data_dir too"
+                f"{path} is relative, so it depends on the directory in which a command is started: set it, "
+                "or data_dir if it is unset, to an absolute path"
             )
         return path
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from calotype.database.keysets import Page, cut_page
 from calotype.database.statements import Queries, now
 from calotype.database.tables import AuditRow
-from calotype.model.audit import Actor, AuditPage, AuditQuery, AuditRecord, Origin, Outcome
+from calotype.model.audit import Actor, AuditQuery, AuditRecord, Origin, Outcome
 
 log = logging.getLogger("calotype.audit")
 
@@ -29,7 +30,7 @@ _DETAIL_MAX = 1000
 class AuditTrail(Queries):
     """The queries for audit records."""
 
-    def page(self, listing: AuditQuery) -> AuditPage:
+    def page(self, listing: AuditQuery) -> Page[AuditRecord]:
         """Return a page of the records that match the query, newest first."""
         c = _AUDIT.c
         wanted = (
@@ -44,7 +45,7 @@ class AuditTrail(Queries):
         if listing.before is not None:
             query = query.where(c.id < listing.before)
         rows = self._all(query.order_by(c.id.desc()).limit(listing.limit + 1))
-        return AuditPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
+        return cut_page(rows, listing.limit, _record)
 
     def older_than(self, moment: datetime.datetime, limit: int) -> list[int]:
         """Return the ids of at most `limit` records from before `moment`, oldest first."""

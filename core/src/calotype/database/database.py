@@ -12,7 +12,7 @@ from typing import Any
 
 import transaction
 import zope.sqlalchemy
-from sqlalchemy import Connection, Engine, String, func, literal, select, type_coerce, union
+from sqlalchemy import Connection, Engine, String, func, literal, select, type_coerce
 from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -28,7 +28,7 @@ from calotype.database.findings import FindingQueries
 from calotype.database.identity import Identity
 from calotype.database.jobs import JobQueries
 from calotype.database.locations import LocationQueries
-from calotype.database.pages import Page, Rows
+from calotype.database.pages import ImagePage, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
@@ -36,7 +36,7 @@ from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, 
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
 from calotype.model.findings import FindingState
-from calotype.model.images import Image, LocationState
+from calotype.model.images import Image
 from calotype.model.queries import ImageQuery, Scope
 from calotype.model.states import Status
 from calotype.model.usage import Counts
@@ -136,8 +136,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     ) -> Image | None:
         """Return the image with this id if it is in the project's scope, or None.
 
-        A deleted image is returned only if `deleted` is true. Looking for an image outside of the scope takes
-        as long as looking for one that does not exist, to a microsecond.
+        A deleted image is returned only if `deleted` is true. To a microsecond, an image outside of the scope
+        takes as long as one that does not exist, so the time does not reveal which of the two it is.
         """
         with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
@@ -148,7 +148,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         with self.reading() as connection:
             return queries.images_shared_with(connection, project)
 
-    def page(self, listing: ImageQuery, *, whole: bool = True) -> Page:
+    def page(self, listing: ImageQuery, *, whole: bool = True) -> ImagePage:
         """Return a page of the images that match the query.
 
         The page reads the parts of its images when it is iterated over. If `whole` is false, it leaves the
@@ -157,7 +157,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         with self.reading() as connection:
             rows = queries.page_rows(connection, listing)
         read = self._complete if whole else parts.bare_all
-        return Page(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
+        return ImagePage(rows[: listing.limit], read, listing.sort, more=len(rows) > listing.limit)
 
     def _complete(self, rows: Rows) -> list[Image]:
         with self.reading() as connection:
@@ -177,15 +177,14 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
 
     def stores_in_use(self) -> list[str]:
         """Return the names of the stores that hold bytes of images, or that have open findings."""
-        stored = select(LocationRow.store).where(LocationRow.state == LocationState.STORED)
-        found = select(FindingRow.store).where(FindingRow.state == FindingState.OPEN)
-        return sorted(self._scalars(union(stored, found)))
+        found = select(FindingRow.store).distinct().where(FindingRow.state == FindingState.OPEN)
+        return sorted({*self.stores_with_images(), *self._scalars(found)})
 
     def census(self) -> Counts:
         """Count images, locations and jobs by status, and open findings. This reads whole tables."""
 
         def count(column: Any) -> dict[str, int]:
-            # As text: a newer version may have written statuses that this one does not know.
+            # Read statuses as text, because a newer version may have written others.
             grouped = select(type_coerce(column, String()), func.count()).group_by(column)
             return {row[0]: row[1] for row in self._all(grouped)}
 

@@ -30,7 +30,7 @@ _SHARE = 16
 
 
 def is_full(error: BaseException, url: URL) -> bool:
-    """Return whether an error of SQLAlchemy's or of a driver's reports that the database's disk is full."""
+    """Return whether an error of SQLAlchemy or of a driver reports that the database's disk is full."""
     raw = getattr(error, "orig", None) or error
     code = getattr(raw, "sqlite_errorcode", None)
     if code is None:
@@ -82,7 +82,7 @@ class Reserve:
         return min(self._size, disk.f_blocks * disk.f_frsize // _SHARE)
 
     def _make(self, size: int) -> bool:
-        """Create the file, and return whether the disk had space. The database reports other errors."""
+        """Create the file, and return whether the disk had space. Other errors are left to the database."""
         # Two processes may do this at once, because both reserve the same bytes of the same file.
         try:
             descriptor = private_files.open_or_create(self._path, private_files.SECRET)
@@ -111,7 +111,7 @@ def make_reserve(url: URL, size: int) -> Reserve | None:
 
 
 def _free(directory: Path) -> int:
-    """Return the free bytes of the disk. If they are unknown, return `sys.maxsize`: the disk is not full."""
+    """Return the free bytes of the disk. If they are unknown, return `sys.maxsize`, as if it were empty."""
     try:
         disk = os.statvfs(directory)
     except OSError:

@@ -66,7 +66,7 @@ def is_missing(url: str | URL) -> bool:
 
 
 def _file_of(url: URL) -> Path | None:
-    """Return the file that an SQLite URL names; None for memory, and for a URI of SQLite's own."""
+    """Return the file that an SQLite URL names; None for a database in memory, and for a `file:` URI."""
     name = url.database
     return None if not name or name == ":memory:" or name.startswith("file:") else Path(name)
 

@@ -1,4 +1,4 @@
-"""The errors of the database. Nothing here knows HTTP."""
+"""The errors of the database. They contain nothing about HTTP."""
 
 
 class DatabaseError(Exception):
@@ -17,7 +17,7 @@ class ImageNotFound(DatabaseError):
 
 
 class StatusConflict(DatabaseError):
-    """The image is no longer in a status that allows the change, because another unit was faster."""
+    """The image is no longer in a status that allows the change: another unit of work changed it first."""
 
 
 class LimitReached(DatabaseError):
@@ -32,7 +32,7 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class DatabaseFull(DatabaseUnavailable):
-    """The database's disk is full. If `room_made`, the reserve was given up, and a retry may succeed."""
+    """The database's disk is full. `room_made` is true if giving up the reserve may let a retry succeed."""
 
     room_made = False
 

@@ -11,10 +11,11 @@ import uuid
 from sqlalchemy import and_, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
+from calotype.database.keysets import Page, cut_page
 from calotype.database.retry import LockConflict
 from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import FindingRow
-from calotype.model.findings import Finding, FindingCount, FindingKind, FindingPage, FindingState
+from calotype.model.findings import Finding, FindingCount, FindingKind, FindingState
 
 _FINDINGS = FindingRow.__table__
 _NAMESPACE = uuid.UUID("6a0d5f0e-2f43-5c53-9a4c-6f4f3e8b8a51")
@@ -29,7 +30,7 @@ class FindingQueries(Queries):
         store: str | None = None,
         limit: int = 100,
         after: Finding | None = None,
-    ) -> FindingPage:
+    ) -> Page[Finding]:
         """Return a page of findings, oldest first. None matches every state, or every store.
 
         `after` is the last finding of the previous page.
@@ -44,18 +45,17 @@ class FindingQueries(Queries):
             query = query.where(
                 or_(c.found_at > after.found_at, and_(c.found_at == after.found_at, c.id > after.id))
             )
-        rows = self._all(query)
-        return FindingPage(tuple(Finding(*row) for row in rows[:limit]), more=len(rows) > limit)
+        return cut_page(self._all(query), limit, lambda row: Finding(*row))
 
     def _count_open_findings(self) -> tuple[FindingCount, ...]:
-        """Count the open findings by kind and store. A pair without any is left out."""
+        """Count the open findings by kind and store. Pairs without open findings are left out."""
         pair = (_FINDINGS.c.kind, _FINDINGS.c.store)
         counted = select(*pair, func.count()).where(_FINDINGS.c.state == FindingState.OPEN)
         return tuple(FindingCount(*row) for row in self._all(counted.group_by(*pair).order_by(*pair)))
 
 
 class FindingsUnit(UnitPart):
-    """The verbs of a unit of work on findings."""
+    """The methods of a unit of work that change findings."""
 
     def record_finding(
         self, kind: FindingKind, store: str, subject: str, image_id: str | None, detail: str
@@ -86,7 +86,7 @@ class FindingsUnit(UnitPart):
         return self._end(_id(kind, store, subject), state)
 
     def lift_finding(self, finding_id: str) -> bool:
-        """Set a finding to lifted, for an operator; return whether it was open."""
+        """Set a finding to lifted, because an operator asked for it; return whether it was open."""
         return self._end(finding_id, FindingState.LIFTED)
 
     def _end(self, finding_id: str, state: FindingState) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, bindparam, case, func, insert, or_, select, update
 
-from calotype.database.keysets import page_of
+from calotype.database.keysets import Page, cut_page, page_of
 from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import JobRow, LocationRow
 from calotype.model.audit import Actor
 from calotype.model.images import Image, LocationState
-from calotype.model.jobs import Job, JobKind, JobPage, JobStatus, OpenJob
+from calotype.model.jobs import Job, JobKind, JobStatus, OpenJob
 from calotype.model.queries import JobQuery, SortKey
 
 _JOBS = JobRow.__table__
@@ -59,7 +59,7 @@ def job_position(job: Job, sort: Sequence[SortKey]) -> dict[str, Any]:
 
 
 def _record(row: Row[Any]) -> Job:
-    """Return the job that a row describes. Rows of `_LISTED` lack most of the job's order."""
+    """Return the job that a row describes. A row of `_LISTED` only shows whether the order has `asked`."""
     listed_order: dict[str, Any] = {"asked": {}} if getattr(row, "made", False) else {}
     return Job(
         id=row.id,
@@ -82,7 +82,7 @@ def _record(row: Row[Any]) -> Job:
 
 
 class JobsUnit(UnitPart):
-    """The verbs of a unit of work on jobs."""
+    """The methods of a unit of work that change jobs."""
 
     _whole: dict[str, Image]
 
@@ -132,7 +132,7 @@ class JobsUnit(UnitPart):
         )
 
     def hurry_jobs(self, image_id: str) -> None:
-        """Make the image's jobs that wait for a store due for a retry at once."""
+        """Make the image's jobs that wait for a store ready for an immediate retry."""
         waiting = update(_JOBS).where(_JOBS.c.image_id == image_id, _JOBS.c.not_before.is_not(None))
         self.connection.execute(waiting.values(not_before=None))
 
@@ -157,8 +157,8 @@ class JobQueries(Queries):
     def open_jobs(self, limit: int, at: datetime.datetime, latest: datetime.datetime) -> list[OpenJob]:
         """Return open jobs, claimed or not, oldest first. Jobs that wait for a store come last.
 
-        A job whose retry is due after `at` is left out. If it is due even after `latest`, the job is
-        returned, because then the clock of this process, or of the process that set the time, is wrong.
+        A job whose retry is due between `at` and `latest` is left out. If its retry is due after `latest`, it
+        is returned, because the clock of this process, or of the process that set the time, must be wrong.
         """
         c = _JOBS.c
         left = select(LocationRow.key).where(
@@ -180,7 +180,7 @@ class JobQueries(Queries):
         row = self._first(select(_JOBS).where(_JOBS.c.id == job_id))
         return None if row is None else _record(row)
 
-    def job_page(self, listing: JobQuery) -> JobPage:
+    def job_page(self, listing: JobQuery) -> Page[Job]:
         """Return a page of the jobs that match the query. Their orders are left out, except for `asked`.
 
         If the list is sorted by time, each status becomes a separate query, because the index begins with the
@@ -194,14 +194,14 @@ class JobQueries(Queries):
         )
         alternatives = [[*wanted, *([] if one is None else [_JOBS.c.status == one])] for one in statuses]
         rows = self._all(page_of(_LISTED, _JOBS.c.id, alternatives, _SORTED, listing))
-        return JobPage(tuple(map(_record, rows[: listing.limit])), more=len(rows) > listing.limit)
+        return cut_page(rows, listing.limit, _record)
 
     def jobs_of(self, image_id: str, limit: int = 1000) -> list[Job]:
         """Return the newest jobs of an image, at most `limit`, newest first."""
         return [_record(row) for row in self._all(_OF_ONE, image_id=image_id, most=limit)]
 
     def latest_jobs(self, image_ids: Collection[str]) -> dict[str, Job]:
-        """Return the newest job of each image that has any."""
+        """Return the newest job of each image that has a job, by the image's id."""
         if len(image_ids) == 1:  # the statement for one image is much cheaper
             (image_id,) = image_ids
             return {job.image_id: job for job in self.jobs_of(image_id, 1)}

@@ -1,22 +1,38 @@
-"""Keyset pagination: a page begins after the last row of the previous page, whose values the client sends.
+"""Keyset pagination: the client sends the values of a page's last row, and the next page begins after them.
 
-So a page costs the same anywhere in the list, and rows that come or go meanwhile do not shift the next page.
+So a page costs the same anywhere in the list. Rows that are added or removed meanwhile do not shift it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Select, and_, false, or_, select, union
 
 from calotype.model.queries import SortKey
 
 Columns = Mapping[str, ColumnElement[Any]]
+Record = TypeVar("Record")
+Fetched = TypeVar("Fetched")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Record]):
+    """A page of a list. `more` is true if the list continues after it."""
+
+    records: tuple[Record, ...]
+    more: bool
+
+
+def cut_page(rows: Sequence[Fetched], limit: int, record: Callable[[Fetched], Record]) -> Page[Record]:
+    """Return the page of the first `limit` rows, as records. A further row shows that the list continues."""
+    return Page(tuple(map(record, rows[:limit])), more=len(rows) > limit)
 
 
 class Listing(Protocol):
-    """A request for a page: its order, the values of the last row before it, and its maximum length."""
+    """A request for a page: its sort order, the values of the row before it, and its maximum length."""
 
     @property
     def sort(self) -> Sequence[SortKey]: ...

@@ -59,6 +59,20 @@ class LocationQueries(Queries):
         c = _LOCATIONS.c
         return set(self._scalars(select(c.location).where(c.store == store, c.location.in_(locations))))
 
+    def stores_with_images(self) -> list[str]:
+        """Return the names of the stores that have a stored blob, sorted.
+
+        Each step finds the next name in an index, because a SELECT DISTINCT would read the whole index.
+        """
+        c = _LOCATIONS.c
+        found, after = [], ""
+        while (name := self._scalars(select(func.min(c.store)).where(c.store > after))[0]) is not None:
+            stored = select(c.key).where(c.store == name, c.state == LocationState.STORED).limit(1)
+            if self._first(stored) is not None:
+                found.append(name)
+            after = name
+        return sorted(found)
+
     def count_images_in(self, store: str) -> int:
         """Return the number of images that have a stored blob in a store."""
         c = _LOCATIONS.c
@@ -81,7 +95,7 @@ class LocationQueries(Queries):
 
 
 class LocationsUnit(UsageUnit):
-    """The verbs of a unit of work on locations."""
+    """The methods of a unit of work that change locations."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -142,7 +156,7 @@ class LocationsUnit(UsageUnit):
     def doom_location(
         self, key: str, state: LocationState, until: datetime.datetime, owner: str | None = None
     ) -> bool:
-        """Mark the blob for removal and return whether the row was in `state`.
+        """Mark the blob for removal if its row is in `state`, and return whether it was.
 
         Other processes leave it alone until `until`. If `owner` is given, that process takes the lease and
         removes the blob now. Otherwise the row keeps its owner, if it has one.

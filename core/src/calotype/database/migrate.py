@@ -1,4 +1,4 @@
-"""Migrations: bring a database to the newest revision of each branch, or check that it is there.
+"""Migrations: bring a database to the newest revision of each branch, or check that it is at that revision.
 
 A branch is a line of migrations with its own tables and version table. The core has one, and so does each
 extension that stores data in the database. Disabling an extension leaves its tables and version unchanged.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     Connection,
     Dialect,
     Engine,
@@ -48,6 +49,12 @@ _UNRELEASED = re.compile(r"00(0[1-9]|10)")
 _LAST_UNRELEASED = "0010"
 #: The commit at which `_LAST_UNRELEASED` was the newest revision.
 _LAST_COMMIT = "b7f1b0e"
+#: What to do about errors of SQLite and PostgreSQL, by a part of their text.
+_CURES = {
+    "file is not a database": ": name another file in sqlalchemy.url, or restore this one from a backup",
+    "permission denied for schema": ": the user of the URL must own the database: make it with "
+    "`createdb -O {user} {name}`, or run ALTER DATABASE {name} OWNER TO {user}",
+}
 #: The errors of MariaDB and MySQL for a step that is done already: the table, column, index or foreign key
 #: exists, or is gone. Their DDL has no transactions, so a repeated migration meets completed steps.
 _DONE_ALREADY = frozenset({1050, 1051, 1060, 1061, 1091, 1826})
@@ -88,7 +95,7 @@ def current(engine: Engine, branch: Branch = CORE) -> str | None:
 
 
 def upgrade(engine: Engine, branches: Sequence[Branch] = (CORE,), tell: Tell = log.warning) -> None:
-    """Bring the database to the newest revision of each branch; return at once if it is there already.
+    """Bring the database to the newest revision of each branch. Do nothing if it is at that revision.
 
     Args:
         tell: Called with a sentence if this process waits for another one that is changing the schema.
@@ -124,6 +131,11 @@ def older_than(revision: str | None, branch: Branch = CORE) -> list[str]:
     return line[line.index(revision) + 1 :] if revision in line else []
 
 
+def is_upgradable(revision: str | None, branch: Branch = CORE) -> bool:
+    """Return whether tables at this revision are older than this version's, and `upgrade` can change them."""
+    return revision in older_than(branch.newest, branch) or (branch is CORE and revision == _LAST_UNRELEASED)
+
+
 def differences(engine: Engine, branch: Branch = CORE) -> list[Any]:
     """Return how the branch's tables in the database differ from its models, in alembic's terms."""
     from alembic.autogenerate import compare_metadata
@@ -156,10 +168,10 @@ def require_newest(engine: Engine, branches: Sequence[Branch] = (CORE,), ini: st
 
 
 def require_own_tables(tables: Collection[str]) -> None:
-    """Check that these tables can be those of our database, which may be empty or partly migrated.
+    """Check that these tables are not those of another program. Ours may be missing or partly migrated.
 
-    Other programs use alembic too, and number their revisions alike, so only the table with the database's
-    id proves that it is ours.
+    Only the table with the database's id proves that a database is ours. Other programs use alembic, too, and
+    may number their revisions in the same way.
 
     Raises:
         SchemaMismatch: the tables belong to another program.
@@ -281,6 +293,13 @@ def _usable(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         url = engine.url.render_as_string(hide_password=True)
-        # MariaDB's errors are a number and a text, and PostgreSQL's texts have several lines.
-        reason = one_line(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
-        raise SchemaMismatch(f"the database {url} cannot be used: {reason}") from error
+        raise SchemaMismatch(f"the database {url} cannot be used: {_reason(engine.url, error)}") from error
+
+
+def _reason(url: URL, error: DBAPIError) -> str:
+    """Return the database's own words on one line, and what to do about them, if that is known."""
+    # MariaDB's errors are a number and a text. PostgreSQL's texts may quote the statement in a second line.
+    own = str(error.orig.args[-1] if error.orig and error.orig.args else error.orig)
+    words = one_line(re.sub(r"\nLINE \d+: .*", "", own, flags=re.DOTALL))
+    cure = next((cure for part, cure in _CURES.items() if part in words), "")
+    return words + cure.format(user=url.username or "USER", name=url.database)

@@ -21,13 +21,15 @@ from calotype.database.migrate import require_own_tables
 
 #: The modules of the database drivers that are supported.
 _DRIVERS = ("psycopg", "pymysql")
-#: The supported scheme that a message suggests for each common, but unsupported one.
+#: Common scheme that is not supported -> the supported scheme that a message suggests instead.
 _SCHEMES = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
 }
+#: Parameters that SQLite itself reads, but only in a URI: https://www.sqlite.org/uri.html
+_ONLY_IN_URIS = {"mode", "cache", "vfs", "immutable", "psow", "nolock", "modeof"}
 _LAST_PORT = 65535
 _ENCODE = (
     "the user and the password must be percent-encoded: write %40 for @ and %2F for / in them (in an ini "
@@ -69,6 +71,8 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         )
     except OSError as error:
         reason = f"{error.filename} cannot be opened or created by {this_user()}: {error.strerror}"
+        if isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason += ": a part of the path is a file; correct the path"
     except ArgumentError as error:
         reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
     else:
@@ -89,14 +93,19 @@ def _read_url(text: str) -> URL:
         raise SettingsError(_ENCODE)
     try:
         url = make_url(text)
-    except ArgumentError:  # SQLAlchemy's message is the text, which may contain a password
+    except ArgumentError:  # SQLAlchemy's message repeats the text, which may contain a password
         raise SettingsError(
             "it is not a URL; write one such as sqlite:////srv/calotype.sqlite or "
             "postgresql+psycopg://user@host/name"
         ) from None
     except ValueError:
         raise SettingsError(f"the port must be a number{_shown_port(rest)}") from None
-    if "@" in (url.host or ""):  # a part of the password, which messages would show
+    if url.drivername.lower().partition("+")[0] not in ("sqlite", *_SCHEMES):
+        raise SettingsError(
+            f"a database of the kind {url.drivername}:// is not supported: use one of sqlite://, "
+            "postgresql+psycopg:// and mysql+pymysql://"
+        )
+    if "@" in (url.host or ""):  # the host contains a part of the password, which messages would show
         raise SettingsError(_ENCODE)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise SettingsError(f"the port must be a number from 1 to {_LAST_PORT}{_shown_port(rest)}")
@@ -104,9 +113,9 @@ def _read_url(text: str) -> URL:
 
 
 def _shown_port(rest: str) -> str:
-    """Return the end of a sentence with the port of a URL without its scheme.
+    """Return the end of a sentence about a wrong port. `rest` is the URL without its scheme.
 
-    Without an @, the text after the colon may be a password whose host was forgotten.
+    The port is shown only if there is an @ before it. Otherwise the text after the colon may be a password.
     """
     _, at, place = rest.rpartition("@")
     if not at:
@@ -128,8 +137,14 @@ def _check_sqlite(url: URL, settings: Settings, *, makes_database: bool) -> None
         )
     if not name:
         raise SettingsError("it names no file: write sqlite:////PATH, with four slashes")
+    is_uri = str(url.query.get("uri", "")).lower() in ("true", "yes", "on", "y", "t", "1")
+    if not is_uri and (ignored := sorted(set(url.query) & _ONLY_IN_URIS)):
+        raise SettingsError(
+            f"its parameter {ignored[0]} has no effect, because SQLite reads it only in a URI: remove "
+            f"?{ignored[0]}=..., or write sqlite:///file:/PATH?{ignored[0]}=...&uri=true"
+        )
     if name.startswith("file:"):
-        return  # a URI of SQLite's own
+        return  # SQLite itself checks a `file:` URI
     file = Path(name)
     if not file.is_absolute():
         source = f", because data_dir = {settings.data_dir} is" if _is_below(file, settings) else ""
@@ -165,9 +180,7 @@ def _require_access(path: Path, mode: int, use: str) -> None:
         SettingsError: the user may not use it; the message names the user and the owner.
     """
     if not os.access(path, mode):
-        raise SettingsError(
-            f"{refused_access(path, use)}: run this as its owner, or change the owner or the mode"
-        )
+        raise SettingsError(refused_access(path, use))
 
 
 def _tables_of(file: Path) -> set[str]:
@@ -181,7 +194,7 @@ def _tables_of(file: Path) -> set[str]:
 
 
 def _supported_scheme(url: str) -> str:
-    """Return the scheme to write instead of a common, but unsupported one; "" for any other scheme."""
+    """Return the end of a sentence that suggests the supported scheme; "" if there is no suggestion."""
     scheme = url.partition("://")[0].lower()
     supported = _SCHEMES.get(scheme.partition("+")[0])
     return f": write {supported}:// for {scheme}://" if supported and supported != scheme else ""

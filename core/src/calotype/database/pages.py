@@ -18,12 +18,12 @@ AT_ONCE = 50
 Rows = Sequence[Row[Any]]
 
 
-class Page:
-    """A page of a list. `more` is true if the list continues after it.
+class ImagePage:
+    """A page of a list of images. `more` is true if the list continues after it.
 
-    At first only the rows of `images` are read. Iterating reads the rest, for at most `AT_ONCE` images at a
-    time, so that a caller that stops early, or writes the images out as they come, needs little memory. No
-    connection is held between two reads.
+    At first only the rows of `images` are read. Iteration reads the other parts, for at most `AT_ONCE` images
+    at a time. So a caller that stops early, or that writes the images out as they come, needs little memory.
+    No connection is held between two reads.
     """
 
     def __init__(

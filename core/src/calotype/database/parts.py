@@ -104,7 +104,7 @@ def _composed(image: Image, rows: Iterable[Any]) -> Image:
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
     """Return the statement for the parts of images.
 
-    `belongs` turns a column of image ids into the condition that the image is one of those that are read.
+    `belongs` takes a column of image ids, and returns the condition that selects the wanted images.
     """
     names = ("name", "text", "extra", "flag", "first_at", "last_at")
 

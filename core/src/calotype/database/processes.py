@@ -36,7 +36,7 @@ class Processes(Queries):
 
 
 class ProcessesUnit(UnitPart):
-    """The verbs of a unit of work on processes."""
+    """The methods of a unit of work that change the records of processes."""
 
     def keep(self, process: ServingProcess) -> None:
         """Insert the row of a process, or renew it."""

@@ -59,15 +59,15 @@ def find_image(connection: Connection, image_id: str) -> Image | None:
 def lock_row(connection: Connection, image_id: str) -> Image | None:
     """Return the image with this id, locked and without its parts, even if it is deleted.
 
-    Its parts must be read by a statement of their own, because a statement that waits for the lock sees the
-    other tables as they were when it began.
+    Another statement must read its parts, because a statement that waits for a lock sees all other tables as
+    they were when it began.
     """
     row = connection.execute(_FIND_LOCKED, {"image_id": image_id}).first()
     return None if row is None else bare(row)
 
 
 def find_visible(connection: Connection, image_id: str, scope: Scope, project: str | None) -> Image | None:
-    """Return the image with this id if it is in the project's scope. Other images are not even read."""
+    """Return the image with this id if it is in the project's scope, or None. Other images are not read."""
     sought = {"image_id": image_id, "project": project}
     rows = connection.execute(_FIND_IN[scope], sought).all()
     return complete(connection, rows)[0] if rows else None
@@ -76,7 +76,7 @@ def find_visible(connection: Connection, image_id: str, scope: Scope, project: s
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
     """Return the images of which the project is a member, oldest first, without deleted and hidden ones.
 
-    The only part that each image has is that membership, because there may be many images.
+    Each image has this membership, but no other parts, because there may be many images.
     """
     c, members = _IMAGES.c, MemberRow.__table__
     membership = (members.c[name] for name in ("project", "status", "can_share", "created_at", "updated_at"))
@@ -112,7 +112,7 @@ def _asks_for_nul(listing: ImageQuery) -> bool:
 def _listed(listing: ImageQuery) -> list[ColumnElement[bool]]:
     """Return alternative conditions: an image is in the list if it meets one of them.
 
-    Community images of other projects are in a list, even an admin's, only if the query asks for them.
+    Community images of other projects are listed only if the query asks for them, even for an admin.
     """
     c = _IMAGES.c
     if listing.scope is Scope.ALL and not listing.community:
@@ -125,7 +125,7 @@ def _seen(
 ) -> list[ColumnElement[bool]]:
     """Return alternative conditions: an image is in the scope if it meets one of them.
 
-    If `memberships` is None, the member's answer does not matter.
+    If `memberships` is None, the status of a membership does not matter.
     """
     c = _IMAGES.c
     if scope is Scope.ALL:
@@ -174,7 +174,7 @@ def position(image: Image | Row[Any], sort: Sequence[SortKey]) -> dict[str, Any]
 
 
 def _never_null(name: str) -> ColumnElement[Any]:
-    """Return the column with the smallest value in place of null, which databases sort differently."""
+    """Return the column with the smallest value in place of null, because databases sort null differently."""
     column = _IMAGES.c[name]
     return func.coalesce(column, _zero(name)) if column.nullable else column
 

@@ -40,7 +40,7 @@ def is_lock_conflict(error: BaseException) -> bool:
 
 
 def retry_on_conflict(verb: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Retry a verb after a lock conflict, or after the reserve of a full disk was given up for it.
+    """Make a verb retry after a lock conflict, or after the reserve of a full disk was given up for it.
 
     The verb must do nothing besides its unit of work until that unit is committed.
     """

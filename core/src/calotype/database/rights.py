@@ -45,7 +45,9 @@ GIVEN_AWAY = "The image was given to another project meanwhile, so its import ha
 def require(
     caller: Caller, permission: str, grants: tuple[policy.Grant, ...] = policy.COLLECTION_GRANTS
 ) -> None:
-    """Check that the grants give the caller the permission, by default on the collection of images.
+    """Check that the grants give the caller the permission.
+
+    The default grants are those on the collection of images.
 
     Raises:
         NotAllowed: the caller does not have the permission.

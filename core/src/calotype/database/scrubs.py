@@ -91,7 +91,7 @@ class Scrubs(Queries):
         return None if found is None else Scrub(*found)
 
     def all(self) -> list[Scrub]:
-        """Return the passes over all stores, by the stores' names."""
+        """Return the passes over all stores, sorted by the stores' names."""
         return [Scrub(*row) for row in self._all(_PASSES.order_by(_SCRUBS.c.store))]
 
     def count_quarantined(self) -> dict[str, int]:
@@ -102,10 +102,10 @@ class Scrubs(Queries):
 
 
 class ScrubsUnit(UnitPart):
-    """The verbs of a unit of work on copies and passes."""
+    """The methods of a unit of work that change the scrubber's records of copies and passes."""
 
     def mark_right(self, key: str) -> bool:
-        """Record that a check found a copy intact, which ends its quarantine if it was in one.
+        """Record that a check found a copy intact. If the copy is in quarantine, release it.
 
         Returns whether the blob is still a copy of an image.
         """
@@ -130,7 +130,7 @@ class ScrubsUnit(UnitPart):
         self.connection.execute(quarantined.values(checked_at=None))
 
     def set_reason(self, image_id: str, reason: str | None) -> None:
-        """Set the `status_reason` of a readable image, but not `updated_at`: its owner changed nothing."""
+        """Set the `status_reason` of a readable image, but not `updated_at`: no client changed the image."""
         self._swap(_IMAGES, _IMAGES.c.id == image_id, _IMAGES.c.status.in_(_READABLE), status_reason=reason)
 
     def claim(self, store: str, owner: str, until: datetime.datetime, seen: Scrub | None) -> bool:
@@ -159,7 +159,8 @@ class ScrubsUnit(UnitPart):
     def release(self, store: str, owner: str, *, ended: bool = False, stopped: str | None = None) -> bool:
         """Release the lease; return whether `owner` still held it.
 
-        The pass has `ended`, or was `stopped` for this reason, or will be continued later.
+        `ended` is true if the pass is complete, and `stopped` is the reason if it was stopped. Otherwise the
+        pass can be continued later.
         """
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None, "stopped": stopped}
         if ended:

@@ -16,7 +16,7 @@ def now() -> datetime.datetime:
 
 
 class Queries:
-    """Queries, each on a connection of its own that takes no lock."""
+    """The base class of queries. Each query has a connection of its own, and takes no lock."""
 
     def __init__(self, reader: Callable[[], AbstractContextManager[Connection]]):
         self._reader = reader
@@ -33,7 +33,7 @@ class Queries:
 
 
 class UnitPart:
-    """The verbs of a unit of work on one kind of rows. `connection` is the unit's own."""
+    """The base class of a unit's verbs on one kind of row. `connection` is the connection of the unit."""
 
     def __init__(self, connection: Connection):
         self.connection = connection

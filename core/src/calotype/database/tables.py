@@ -65,7 +65,7 @@ class Word(TypeDecorator[Any]):
         return None if value is None else self.kind(value)
 
 
-#: Names every constraint, so that migrations can name it on every database.
+#: The names of constraints. Migrations need them to refer to a constraint on any database.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -169,7 +169,7 @@ class UsageRow(Base):
 
 
 class LocationRow(Base):
-    """Bytes of an image, in a state of LocationState. The row is written before the first byte moves."""
+    """A location: bytes of an image in one store. The row is written before the first byte moves."""
 
     __tablename__ = "image_locations"
     __table_args__ = (
@@ -228,7 +228,7 @@ class JobRow(Base):
 
 
 class IdentityRow(Base):
-    """The database id, in one row. Markers of stores hold it, so that no other database uses the stores."""
+    """The database id, in one row. Store markers contain it, so that no other database uses the stores."""
 
     __tablename__ = "registry_identity"
 
@@ -274,7 +274,7 @@ class ScrubRow(Base):
 
 
 class ProcessRow(Base):
-    """A serving process. A process that was killed leaves its row behind; one that ends removes it."""
+    """A serving process. It removes its row when it ends. If it is killed, the row stays."""
 
     __tablename__ = "processes"
 
@@ -287,7 +287,7 @@ class ProcessRow(Base):
 
 
 class AuditRow(Base):
-    """A change of an image, and the user who made it. The row outlives everything that it names."""
+    """A change of an image, and the user who made it. The row stays after the image has been removed."""
 
     __tablename__ = "audit"
     __table_args__ = (

@@ -1,9 +1,9 @@
 """Timeouts of database servers: for a connection, for a lock, and for an answer.
 
-If a server's disk hangs, or the network drops its packets, TCP gives up after a quarter of an hour or never,
-and PostgreSQL's library waits as long. So the client has timeouts of its own. After a timeout it
-closes the connection, because the answer may still arrive. The server gets timeouts, too. They also release
-the locks of a frozen client.
+If a server's disk hangs, or the network drops its packets, TCP gives up after a quarter of an hour or never.
+PostgreSQL's library waits as long. So the client has timeouts of its own. After a timeout it closes the
+connection, because the answer may still arrive. The server gets timeouts, too. They also release the locks of
+a frozen client.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _impatient(psycopg: Any, seconds: float) -> Any:
             return super().wait(self._before(time.monotonic() + seconds, answer), *others, **named)
 
         def _before(self, end: float, answer: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-            """Run the steps of `answer` until the time `end`. The driver runs one each tenth of a second."""
+            """Run the steps of `answer` until the time `end`. psycopg asks for one every 0.1 seconds."""
             try:
                 wanted = next(answer)
                 while True:

@@ -1,8 +1,8 @@
 """Turns: one process at a time changes a database's schema, and the others wait for it.
 
-The lock ends with the process that holds it: an advisory lock on PostgreSQL, a named lock on MariaDB, and for
-SQLite an flock on a file beside the database, because SQLite's own lock covers only one statement at a time
-while a database is created.
+The lock ends with the process that holds it. PostgreSQL has an advisory lock for this, and MariaDB a named
+lock. For SQLite it is an flock on a file beside the database. SQLite's own lock is not enough, because it
+covers only one statement at a time while a database is created.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def turn(engine: Engine, tell: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock_of(engine: Engine) -> Iterator[Try]:
-    """Return the function that tries to take the lock, which is released at the end of the block."""
+    """Yield a function that tries to take the lock. The lock is released at the end of the block."""
     if engine.dialect.name == "sqlite":
         database = engine.url.database
         if not database or database == ":memory:" or engine.url.query.get("uri"):
-            yield lambda: True  # no other process can open it, or only the operator knows which file it is
+            yield lambda: True  # no other process can open it, or its file is not known here
             return
         with _file_lock(Path(f"{database}-upgrade.lock")) as take:
             yield take
         return
-    # The lock has its own connection, because it ends with the session, and DDL commits on MariaDB.
+    # The lock has its own connection, so that it lasts until the end of the block. DDL does not release it.
     with unhurried(engine) as patient, read_only(patient).connect() as connection:
         yield _statement(connection)
 

@@ -72,8 +72,8 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         self.due: list[Callable[[], object]] = []
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Register a call for the time after the commit and the end of the block. A rollback discards it."""
-        # The hook only notes the call: while the transaction is the thread's current one, no unit can begin.
+        """Register a function to call after the commit, when the block has ended. A rollback discards it."""
+        # The hook only notes the call, because no unit can begin until the transaction has ended completely.
         self._transaction.addAfterCommitHook(self._note_due, (call,))
 
     def _note_due(self, committed: bool, call: Callable[[], object]) -> None:
@@ -116,7 +116,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
 
     @property
     def processes(self) -> ProcessesUnit:
-        """The verbs on the processes that serve."""
+        """The verbs on serving processes."""
         return ProcessesUnit(self.connection)
 
     def image(self, image_id: str) -> Image:
@@ -210,7 +210,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
         """Lock the image, write the values that the change alters, and return the changed image.
 
-        `values` are set in any case, with the same statement.
+        `values` are always set, by the same statement.
 
         Raises:
             StatusConflict: the image is in none of the allowed statuses.

@@ -44,7 +44,7 @@ class UsageQueries(Queries):
 
 
 class UsageUnit(UnitPart):
-    """The verbs of a unit of work on the usage of projects."""
+    """The methods of a unit of work that change the usage of projects."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)

@@ -1,9 +1,9 @@
 """Send requests to URLs that clients name. All such requests go through this package.
 
 A client must not reach the service's own network by naming a URL. So every request, and every redirect,
-passes the same check: the URL is parsed strictly, its name is resolved once, every resolved address is
-checked, and the connection goes to one of these addresses, with the URL's name for TLS and the Host header.
-No name is resolved a second time, and the environment (proxies, netrc) is ignored.
+passes the same check. The URL is parsed strictly, its name is resolved once, and every resolved address is
+checked. The connection goes to one of these addresses, with the URL's name for TLS and the Host header. No
+name is resolved a second time, and the environment (proxies, netrc) is ignored.
 """
 
 from calotype.egress.answer import Answer

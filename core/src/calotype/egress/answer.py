@@ -1,4 +1,4 @@
-"""The response of a source: its head, a body that is read forward, and messages for connection errors."""
+"""The response of a source: its head and its body, and the messages for connection errors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errn
 
 
 class Answer:
-    """A source's response: status, headers, the final URL, and a body to read forward.
+    """A source's response: status, headers, the final URL, and the body, which can be read once.
 
-    `endless` is true if the head does not say where the body ends: it then ends with the connection.
+    `endless` is true if the head does not say where the body ends. The body then ends with the connection.
     """
 
     def __init__(self, connection: HTTPConnection, target: Target, policy: EgressPolicy):
@@ -47,21 +47,21 @@ class Answer:
         self.status: int = self._response.status
         self.headers: HTTPHeaderDict = self._response.headers
         self.endless = not ("Content-Length" in self.headers or "Transfer-Encoding" in self.headers)
-        #: If true, a block takes many socket reads, so one deadline covers the block.
+        #: True if a block takes many socket reads. One deadline then covers all of them.
         self._gathers = self._response.chunked or isinstance(self._socket, ssl.SSLSocket)
         self._is_empty = True
         self._came = 0
         self._waited = 0.0
         if self.endless and isinstance(self._socket, ssl.SSLSocket):
             # Only TLS's own closing message distinguishes the end of such a body from a cut by an attacker.
-            # The attribute is undocumented and has no type.
+            # Use `vars`, because the attribute is undocumented and has no type.
             vars(self._socket)["suppress_ragged_eofs"] = False
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes as they arrive, at most `size`, or b"" at the end.
 
         Raises:
-            Unreachable: the source broke off before the announced end, or is too slow.
+            Unreachable: the connection broke before the announced end, or the source is too slow.
         """
         wanted = BLOCK if size is None or size < 0 else min(size, BLOCK)
         started = time.monotonic()
@@ -115,7 +115,7 @@ def deadline(sock: socket.socket, seconds: float) -> Iterator[None]:
         yield
     except FAILURES as error:
         if cut.is_set():
-            raise TimeoutError from error  # the cut looks like an error of the other side
+            raise TimeoutError from error  # the cut looks like an error of the source
         raise
     finally:
         timer.cancel()

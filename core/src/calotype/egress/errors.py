@@ -2,12 +2,12 @@
 
     EgressError
     ├── Forbidden     the URL's form, its port or an address is not allowed; nothing was sent
-    ├── Unreachable   no such name, no connection, no valid certificate, too slow, broken off
+    ├── Unreachable   no such name, no connection, no valid certificate, too slow, cut short
     └── BadAnswer     a response that cannot be used: an encoded body, too many redirects
         └── BadStatus a status that means that the source has no bytes
 
-Clients can read the texts. They consist of constants, numbers and names from the client's own request: they
-never contain an address to which a name resolved, nor anything that a source has sent.
+Clients can read the texts. They consist of constants, numbers, and names from the client's own request. They
+never contain an address that a name resolved to, or anything that a source sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class EgressError(Exception):
     """A fetch failed. The text names the source's host; `anonymous` leaves it out.
 
     `what` continues the sentence "the source ...", as in "refuses the connection". `host` is the host that
-    failed, which after a redirect can differ from the URL's. It is empty if a URL could not be parsed.
+    failed. After a redirect, it can differ from the host in the client's URL. It is empty if a URL could not
+    be parsed.
     """
 
     def __init__(self, what: str, host: str = ""):
@@ -41,7 +42,7 @@ class Forbidden(EgressError):
 
 
 class Unreachable(EgressError):
-    """The source cannot be reached, is too slow, or broke off."""
+    """The source cannot be reached, is too slow, or ends its response too early."""
 
 
 class BadAnswer(EgressError):
@@ -49,7 +50,7 @@ class BadAnswer(EgressError):
 
 
 class BadStatus(BadAnswer):
-    """The status of the source's response means that it has no bytes; `retry_after` is in seconds."""
+    """The source answered with a status that means that it has no bytes. `retry_after` is in seconds."""
 
     def __init__(self, status: int, host: str = "", retry_after: int | None = None):
         super().__init__(f"answers {status} {http.client.responses.get(status, '')}".rstrip(), host)

@@ -17,7 +17,7 @@ from calotype.egress.targets import LOCALHOST, LOOPBACK, Address, Target, follow
 
 log = logging.getLogger(__name__)
 
-#: Takes a name and a port, and returns the name's addresses as text. It may raise OSError.
+#: A function that takes a name and a port, and returns the name's addresses as text. It may raise OSError.
 Resolver = Callable[[str, int], Iterable[str]]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -185,7 +185,7 @@ def _usable(answer: Answer, *, endless: bool) -> Answer:
 
 def _problem(answer: Answer, *, endless: bool) -> str | None:
     if answer.status >= 300 or answer.status == 204:
-        return None  # the body does not hold the image
+        return None  # the body of such a response is not the image
     content = answer.headers.get("Content-Encoding", "").strip().lower()
     transfer = answer.headers.get("Transfer-Encoding", "").strip().lower()
     if content not in ("", "identity"):

@@ -75,7 +75,7 @@ IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
 #: Names that every resolver resolves to its own machine (RFC 6761), and the address for checking them.
 LOCALHOST = re.compile(r"(?:^|\.)localhost$", re.ASCII)
 LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
-#: A documentation address, which no machine has. If a socket can be bound even to it, binding proves nothing.
+#: A documentation address, which no machine has. A socket that binds to it can bind to any address.
 NOBODY = ipaddress.IPv4Address("192.0.2.1")
 
 

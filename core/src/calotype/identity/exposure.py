@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from calotype.config.settings import Settings
 from calotype.stores.catalog import Catalog
 
-#: Matches a password or secret of a filter in the ini file (keystonemiddleware's) that is not a variable.
+#: Matches a filter's password or secret, such as keystonemiddleware's, that the ini file itself contains.
 _FILTER_SECRET = re.compile(r"^\s*\w*(password|secret)\s*[=:]\s*(?!\$\{)\S", re.M | re.I)
 
 
@@ -59,7 +59,7 @@ def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
 
 
 def _database_url(settings: Settings) -> URL | None:
-    """Return the database's URL, or None if the URL is invalid, which opening the database reports."""
+    """Return the database's URL, or None if it is invalid. Opening the database reports that."""
     try:
         return make_url(settings.database_url.get_secret_value())
     except (ArgumentError, ValueError):

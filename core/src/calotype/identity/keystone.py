@@ -1,7 +1,7 @@
-"""Read what keystonemiddleware's filter leaves in the WSGI environment, and ask Keystone about a token again.
+"""Read the entries of keystonemiddleware in the WSGI environment, and check a token with Keystone again.
 
-The filter caches tokens for `token_cache_time`, so only Keystone itself knows that a token was revoked.
-Requests to Keystone use the filter's own session and service credentials, because these have the operator's
+The middleware caches tokens for `token_cache_time`, so it may not know yet that a token was revoked. Requests
+to Keystone use the middleware's own session and service credentials, because these have the operator's
 settings (certificates, proxies): see docs/decisions/0014-confirming-keystone-tokens.md.
 """
 
@@ -64,7 +64,7 @@ def current_roles(environ: Mapping[str, Any]) -> frozenset[str] | None:
         )
         if answer.status_code == 200:
             return frozenset(role["name"].lower() for role in answer.json()["token"].get("roles", ()))
-    except Exception as error:  # keystoneauth1's errors are not imported here; others mean bad JSON
+    except Exception as error:  # errors of keystoneauth1, which is not imported here, or bad JSON
         raise Unanswered(f"Keystone could not be asked about a token: {type(error).__name__}.") from error
     if answer.status_code == 404:
         return None

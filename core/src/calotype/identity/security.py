@@ -1,7 +1,7 @@
 """Identify callers. `calotype.model.policy` says what each caller may do.
 
 The setting `calotype.identity` selects one of three methods. Identity headers are believed only if the
-middleware that checks tokens has run: it leaves an entry in the WSGI environment, which no client can do.
+middleware that checks tokens has run. It leaves an entry in the WSGI environment that no client can set.
 """
 
 from __future__ import annotations

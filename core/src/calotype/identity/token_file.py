@@ -29,6 +29,15 @@ from calotype.model.policy import Caller
 
 _TOKEN = re.compile(r"([0-9a-f]{12})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
+#: Our own messages by pydantic's type of problem, because pydantic's name types that operators do not know.
+_PROBLEMS = {
+    "list_type": "line 1: the file must hold a list of tokens, from [ to ]",
+    "model_type": "must be an object, from { to }",
+    "missing": "must be set",
+    "extra_forbidden": "is not a key of a token",
+    "string_type": "must be a text in quotes",
+}
+
 
 class TokensUnreadable(Exception):
     """The file of tokens cannot be read, or is damaged."""
@@ -131,7 +140,7 @@ class TokenFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the file for the block, so that two commands cannot lose each other's change.
+        """Lock the file for the block, so that two commands cannot overwrite each other's changes.
 
         The lock file is next to the resolved file, because two commands may name different links to it.
         """
@@ -140,8 +149,10 @@ class TokenFile:
             private_files.make_directory(file.parent)
             lock = private_files.open_or_create(file.with_name(f".{file.name}.lock"), private_files.SECRET)
         except OSError as error:
+            is_refused = isinstance(error, PermissionError)
+            cure = ": run this as the service's user, or as root" if is_refused else ""
             raise TokensNotWritten(
-                f"the file of tokens {self.path} cannot be locked: {error.strerror}"
+                f"the file of tokens {self.path} cannot be locked: {error.strerror}{cure}"
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -160,7 +171,7 @@ class TokenFile:
             self._tokens, self._state = {}, None
         except OSError as error:
             raise TokensUnreadable(
-                f"the file of tokens {self.path} cannot be read: {error.strerror}"
+                f"the file of tokens {self.path} cannot be read: {_refusal(self.path, error)}"
             ) from error
         except ValidationError as error:
             raise TokensUnreadable(
@@ -179,7 +190,7 @@ class TokenFile:
 
 
 def find_missing_tokens(settings: Settings) -> list[str]:
-    """Return a warning if callers need a token and the file has no valid one; else [].
+    """Return a list with a warning if callers need a token and the file has no valid one; otherwise [].
 
     Raises:
         TokensUnreadable: the file is damaged.
@@ -198,11 +209,19 @@ def find_missing_tokens(settings: Settings) -> list[str]:
     ]
 
 
+def _refusal(path: Path, error: OSError) -> str:
+    """Return why the file cannot be read, and what to do about it."""
+    if isinstance(error, PermissionError):
+        return private_files.refused_access(path, "read")
+    return f"{error.strerror}: correct calotype.tokens_file or data_dir"
+
+
 def _mistake(error: ValidationError) -> str:
     """Return the first mistake in the file and its place, without the values, which may be secret."""
     problem = error.errors(include_url=False, include_input=False)[0]
+    message = _PROBLEMS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
     if not problem["loc"]:
-        return problem["msg"][:1].lower() + problem["msg"][1:]  # the message names the line and the column
+        return message  # a message about invalid JSON names the line and the column
     number, *field = problem["loc"]
     entry = f"token {number + 1}" if isinstance(number, int) else str(number)
-    return f"{entry}, {'.'.join(map(str, field)) or 'the whole entry'}: {problem['msg']}"
+    return f"{entry}, {'.'.join(map(str, field)) or 'the whole entry'}: {message}"

@@ -9,7 +9,7 @@ from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
 from calotype.model.fields import ImageFields
 
-#: Fields whose new values are recorded. For all other fields, only their names are.
+#: The fields whose new values are recorded. Only the names of all other fields are recorded.
 _WITH_VALUE = ("visibility", "owner", "protected", "os_hidden")
 #: Maximum number of records that one unit of work removes.
 _BATCH = 1000

@@ -143,9 +143,10 @@ def _no_good_copy(image: Image, error: StoreError | None = None) -> NoGoodCopy:
 
 
 def _direct_access(store: CheckedStore, location: Location, size: int | None) -> DirectAccess | None:
-    """Return direct access to a copy whose size has been checked.
+    """Check the size of a copy, and return direct access to it; None if its store does not offer any.
 
-    The store or the proxy sends the bytes, so its 404 for a missing copy would look like ours.
+    A missing copy must be noticed here: the store or the proxy would answer 404, and the client would think
+    that the image does not exist.
     """
     text = location.location or ""
     url = store.direct_url(text, _URL_EXPIRES) if store.redirect else None

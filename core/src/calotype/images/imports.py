@@ -58,8 +58,8 @@ class ImportRequest:
     `stores` are the names of the stores that get the bytes. If it is empty, the change's store or the default
     store gets them. If `strict` is true, the whole import fails if one store fails. `on_failure` is the
     image's status after a failed import. If `waits` is true, the image stays queued until the job begins.
-    `asked` is the client's document, which the task repeats. If `skip_held` is true, stores that already have
-    the image's bytes are skipped. Otherwise they make the request fail.
+    `asked` is the part of the client's document that the task shows. If `skip_held` is true, stores that
+    already have the image's bytes are skipped. Otherwise they make the request fail.
     """
 
     origin: Origin
@@ -98,7 +98,7 @@ class Imports:
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
         store = writable_store(self._stores, self._settings.staging_store)
-        store.bulkhead.require_room()  # a refused upload leaves no record
+        store.bulkhead.require_room()  # refuse before anything is recorded
         attempt = self._begin_staging(change, store, source.length)
         size, limit = change.fields.size, self._settings.image_size_cap
         demands = Expectations(length=source.length, size=size, limit=limit)
@@ -153,6 +153,8 @@ class Imports:
         source = external_store(self._stores, self._settings, change.caller, uri)
         targets = self._targets(change, request)
         if not _sets_metadata(change, request):
+            # An image that cannot be imported gets 409 whatever its URI is, so check it before the URI.
+            # `_take` checks it again under the row's lock, because another request may have changed it since.
             image = change.require_image()
             _require_formats(image)
             if image.status is not Status.QUEUED:

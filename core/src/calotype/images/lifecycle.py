@@ -81,7 +81,7 @@ class Lifecycle(Upkeep):
         """
         self._check(change)
         store = writable_store(self._stores, change.fields.store)
-        store.bulkhead.require_room()  # a refused upload leaves no record
+        store.bulkhead.require_room()  # refuse before anything is recorded
         expectations = Expectations(
             length=source.length,
             size=change.size,
@@ -109,7 +109,7 @@ class Lifecycle(Upkeep):
 
         Raises:
             InvalidRequest, NotAllowed, DuplicateImage, LimitReached: the change breaks a rule or a limit.
-            UnknownStore: the change names a store that is not the location's.
+            UnknownStore: the change names another store than the one that reads the location.
             BadLocation, BlobNotFound, Unavailable: the location is invalid, or its source has no bytes.
             NotQueued: the image already has bytes.
         """
@@ -187,11 +187,11 @@ class Lifecycle(Upkeep):
             unit.audit(AuditVerb.UNTAG, image.id, caller.actor, tag)
 
     def deactivate(self, image: Image, caller: Caller) -> Image:
-        """Let only administrators read an image's bytes. It is not an error if that is already so."""
+        """Let only administrators read an image's bytes. Do nothing if the image is deactivated already."""
         return self._toggle(image, Status.ACTIVE, Status.DEACTIVATED, caller, AuditVerb.DEACTIVATE)
 
     def reactivate(self, image: Image, caller: Caller) -> Image:
-        """Let every caller who may see an image read its bytes again."""
+        """End the deactivation of an image. Do nothing if the image is active already."""
         return self._toggle(image, Status.DEACTIVATED, Status.ACTIVE, caller, AuditVerb.REACTIVATE)
 
     @retry_on_conflict

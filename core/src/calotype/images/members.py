@@ -119,7 +119,7 @@ class Members:
 
         Raises:
             NotAllowed: the caller may not answer for any member, or the visibility is not `shared`.
-            NotFound: there is no such member for whom the caller may answer.
+            NotFound: the project is not a member, or the caller may not answer for it.
         """
         with self._database.unit() as unit:
             current = locked_for(unit, image.id, caller, policy.ANSWER)

@@ -52,7 +52,7 @@ class Upkeep:
             if store.scrub
             and only in (None, store.name)
             and (rate := store.scrub_rate or settings.scrub_rate)
-            and isinstance(store.driver, WritableStore)  # others hold bytes of somebody else
+            and isinstance(store.driver, WritableStore)  # other stores do not hold our bytes
         ]
 
     @retry_on_conflict

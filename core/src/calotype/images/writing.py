@@ -19,13 +19,13 @@ from calotype.model.states import Status
 from calotype.model.usage import Limits
 from calotype.transfers.readers import redeclared
 
-#: The beginning of the error's message. Clients recognize the error by this sentence of Glance.
+#: The beginning of the message if an image is not queued. Clients recognize this wording of Glance.
 UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
 
 
 class ChangeWriter:
-    """Writes changes. The caller has checked them and begun a unit of work."""
+    """The writer of changes. Lifecycle and Imports hold one each, and call it within their units of work."""
 
     def __init__(self, settings: Settings):
         self.limits = Limits(settings.project_bytes, settings.project_images)

@@ -104,7 +104,7 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """A query for records, newest first. None matches every value.
+    """A query for records, newest first. A field that is None matches every record.
 
     If `before` is set, only records with smaller ids match.
     """
@@ -116,11 +116,3 @@ class AuditQuery:
     since: datetime.datetime | None = None
     limit: int = 25
     before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """A page of a list of records. `more` is true if the list continues after it."""
-
-    records: tuple[AuditRecord, ...]
-    more: bool

@@ -38,7 +38,7 @@ class Change:
         return cls(caller, derive(image), image, derive)
 
     def onto(self, image: Image) -> Change:
-        """Return the same change of the image in its current state."""
+        """Return this change, applied to the image in its current state."""
         fields = self.derive(image) if self.derive is not None and image != self.image else self.fields
         return replace(self, fields=fields, image=image)
 

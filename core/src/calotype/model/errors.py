@@ -1,4 +1,4 @@
-"""The errors that the verbs raise. `api.http.errors` maps each of them to a status."""
+"""The errors that the verbs raise. `api.http.errors` maps each of them to an HTTP status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
 from calotype.model.states import Status
 
-#: The advice to a client whose request needs another status.
+#: Status of an image -> the advice to a client whose request needs another status.
 _CURES: Mapping[Status, str] = {
     Status.QUEUED: "stage its bytes first",
     Status.SAVING: "wait until its upload has ended, or create a new one",
@@ -55,7 +55,7 @@ class NotFound(Exception):
 
 
 class NotQueued(Exception):
-    """The image is not waiting for bytes or a location."""
+    """The image's status, or an open job, does not allow the request."""
 
     @classmethod
     def of(cls, problem: str, status: Status, *, at_work: bool = False) -> Self:

@@ -171,7 +171,7 @@ def properties_after(asked: ImageFields, image: Image | None) -> dict[str, str]:
 
 
 def _meant(asked: ImageFields, before: Mapping[str, str]) -> ImageFields:
-    """Replace the spellings and values of headers by the image's own names and values of these properties.
+    """Replace names and values from headers with the image's own names and values that they stand for.
 
     Headers lose the blanks around a value. If a client sends back an unchanged header, the property keeps its
     original value.

@@ -1,4 +1,4 @@
-"""Findings: damage that a check saw in a store."""
+"""Findings: problems that a check saw in a store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class FindingKind(enum.StrEnum):
-    """A kind of damage to a copy of an image's bytes, or of an object in a store."""
+    """A kind of problem with a copy of an image's bytes, with another object, or with the store itself."""
 
     MISSING = "missing"  #: the store does not have the bytes of an image
     WRONG_SIZE = "wrong size"  #: the store has more or fewer bytes than the image
@@ -43,14 +43,6 @@ class Finding:
     found_at: datetime.datetime
     seen_at: datetime.datetime
     closed_at: datetime.datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class FindingPage:
-    """A page of a list of findings. `more` is true if the list continues after it."""
-
-    findings: tuple[Finding, ...]
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)

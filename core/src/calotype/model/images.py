@@ -36,7 +36,7 @@ class LocationState(enum.StrEnum):
     INTENDED = "intended"  #: an upload may be writing them
     STORED = "stored"  #: they are the image's
     STAGED = "staged"  #: they wait for an import, and are not the image's yet
-    PENDING_DELETE = "doomed"  #: they are to be removed
+    PENDING_DELETE = "doomed"  #: they will be removed
 
 
 @dataclass(frozen=True, slots=True)

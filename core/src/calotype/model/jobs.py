@@ -57,7 +57,7 @@ class Job:
 
     @property
     def makes_image(self) -> bool:
-        """True if the job was created with a new image, whose fields are the order's `asked`."""
+        """True if the job was created with a new image. The order's `asked` then describes the image."""
         return "asked" in self.order
 
 
@@ -73,11 +73,3 @@ class OpenJob:
     lease_until: datetime.datetime | None
     waits: bool
     not_before: datetime.datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """A page of a list of jobs. `more` is true if the list continues after it."""
-
-    jobs: tuple[Job, ...]
-    more: bool

@@ -1,9 +1,9 @@
 """The table of rights: the permissions that each caller has.
 
 A right is a permission that is granted to a principal, on the collection or on one image. The resource tree
-has the grants as ACLs, and each view names the permission that it needs; a view without a permission is
-closed. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` has the
-rights over single fields, and the functions that begin with `sees_` have the rights to look at anything else.
+has the grants as ACLs, and each view names the permission that it needs. No caller may use a view without a
+permission. `calotype.database.rights` checks the same table again in the unit that writes. `may_set` decides
+who may set a field. The functions that begin with `sees_` decide who may see everything else.
 
 Images v1 has further rules, because its clients depend on them: for 404 instead of 403 (`api.v1.resources`),
 for fields that an update may repeat or that are ignored (`api.v1.views`), and for the lists of administrators
@@ -25,9 +25,9 @@ for fields that an update may repeat or that are ignored (`api.v1.views`), and f
 Only an admin may OPERATE, which is to copy bytes into more stores, to remove them from one, to see details of
 stores and jobs of other projects, and to start tasks.
 
-For a caller that may not VIEW an image, the image does not exist. The response takes as long as that for an
-image that does not exist, to a microsecond, because `scope_of` translates the column VIEW into a query, and
-images outside of the caller's scope are not read.
+A caller that may not VIEW an image gets the response for an image that does not exist. It takes just as long,
+to a microsecond: `scope_of` translates the column VIEW into a query, so images outside of the caller's scope
+are not read.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ ADMIN = "role:admin"
 
 #: The roles that give rights. Keystone's tokens may have others, too.
 ROLES = ("admin", "member", "reader")
-#: A caller that has only these roles may change nothing. The name is Keystone's.
+#: A caller that has only these roles may change nothing. Keystone defines the name `reader`.
 _READER_ROLES = frozenset({"reader"})
 
 

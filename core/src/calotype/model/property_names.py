@@ -65,8 +65,8 @@ def fold(name: str) -> str:
 def by_folded_name(names: Iterable[str]) -> dict[str, str]:
     """Map each folded form to the name that it stands for.
 
-    A form that several names share is left out, unless one of them is equal to the form. It then stands for
-    that name.
+    A form that several names share is left out, unless one of the names is equal to the form. In that case,
+    the form stands for that name.
     """
     found: dict[str, str] = {}
     shared: set[str] = set()

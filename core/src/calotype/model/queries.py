@@ -45,9 +45,9 @@ class SortKey:
 class ImageQuery:
     """A query for images that are in the scope, and meet all conditions and have all tags and properties.
 
-    The scope VISIBLE is that of `project`. It contains a shared image if the project's answer is in
-    `memberships`, and community images of other projects if `community` is true. `after` is the `position` of
-    the last image of the previous page.
+    The scope VISIBLE depends on `project`. It contains a shared image if the project's answer is in
+    `memberships`. It contains community images of other projects if `community` is true. `after` is the
+    `position` of the last image of the previous page.
     """
 
     scope: Scope
@@ -65,7 +65,7 @@ class ImageQuery:
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """A query for jobs. None matches every value.
+    """A query for jobs. A `status` or `makes_image` of None matches every job.
 
     `after` is the `job_position` of the last job of the previous page.
     """

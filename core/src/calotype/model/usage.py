@@ -18,7 +18,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The usage of a project: bytes that are stored or reserved for uploads, and undeleted images."""
+    """The usage of a project: its stored and reserved bytes, and its images except deleted ones."""
 
     bytes: int
     images: int

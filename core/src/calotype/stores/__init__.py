@@ -4,7 +4,7 @@
 independently of HTTP. See docs/writing-a-store.md.
 """
 
-from calotype.config.private_files import give_to_owner_of, make_directory
+from calotype.config.private_files import give_to_owner_of, make_directory, missing_right
 from calotype.config.quantities import Seconds, Size
 from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles, Parts
 from calotype.stores.contract import API_VERSION, KEY, LOCATION_MAX, MARKER_KEY, Store, WritableStore
@@ -46,6 +46,7 @@ __all__ = [
     "Seconds",
     "give_to_owner_of",
     "make_directory",
+    "missing_right",
     "Reader",
     "Stored",
     "Opened",

@@ -16,7 +16,7 @@ class Listing(abc.ABC):
 
     @abc.abstractmethod
     def blobs(self) -> Iterator[Blob]:
-        """Yield all blobs of the store, in any order, and no upload that has not ended.
+        """Yield each blob of the store once, in any order, and no upload that has not ended.
 
         Raises:
             Unavailable: the store cannot be reached now, or the listing broke off.

@@ -1,9 +1,9 @@
 """The catalog: the configured stores, by name.
 
 `calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
-name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, every
-installed driver with complete options becomes a store. A named store that cannot be built stops the start;
-a driver that is installed but not named never does. If a store fails later, only its own requests fail.
+name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, the stores
+are those with a key, and the default store. Other drivers are not even imported. A named store that cannot be
+built stops the start; one with keys only is off. If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from calotype.config.messages import did_you_mean
+from calotype.config.plugins import Installed
+from calotype.config.reading import keys_of
 from calotype.stores import discovery
 from calotype.stores.abilities import External
 from calotype.stores.bulkhead import Bulkhead
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
 from calotype.stores.core_options import CoreOptions
-from calotype.stores.discovery import Driver, blamed
-from calotype.stores.errors import ConfigurationError, UnsupportedScheme, UnusableDriver
+from calotype.stores.discovery import DRIVER, Driver, blamed
+from calotype.stores.errors import ConfigurationError, Unavailable, UnsupportedScheme, UnusableDriver
 from calotype.stores.options import read_options
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,16 @@ class Catalog:
         """Return the store with this name; raises KeyError if there is none."""
         return self.entries[name].store
 
+    def require(self, name: str) -> CheckedStore:
+        """Return the store with this name, for work that waits until the store is available.
+
+        Raises:
+            Unavailable: it is off or not configured, for instance because its driver is not installed.
+        """
+        if name not in self:
+            raise Unavailable(name, "it is not configured on this server")
+        return self[name]
+
     def external(self, uri: str) -> CheckedStore:
         """Return the store that accepts this URI from a client.
 
@@ -73,6 +85,11 @@ class Catalog:
             shown = scheme if re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", scheme, re.ASCII) else "that"
             raise UnsupportedScheme(f"External sources are not supported: no store takes {shown} locations")
         return takers[0]
+
+    def switch_off(self, error: ConfigurationError) -> None:
+        """Leave a store out, and log the reason."""
+        self.off[error.store] = error.reason
+        log.warning("%s: the store is off", error)
 
     def close(self) -> None:
         """Close every store, even if the drivers of some stores fail or hang."""
@@ -88,32 +105,34 @@ def build_catalog(
     default: str | None,
     options: AllOptions,
     algorithms: tuple[str, ...],
+    installed: Installed,
 ) -> Catalog:
-    """Build the stores that the settings name; if they name none, all whose required options are set.
+    """Build the stores that the settings name; if they name none, those with a key and the default store.
 
     Args:
         names: the value of `calotype.stores`; None if unset.
         default: the value of `calotype.default_store`; None if unset.
         options: store name -> its `store.NAME.*` keys and their text.
         algorithms: the digests to compute for each upload.
+        installed: the plugins to choose drivers from.
 
     Raises:
         ConfigurationError: a named store cannot be built, or the default is not among the stores.
     """
     catalog = Catalog()
     if names is None:
-        _add_complete(catalog, options, algorithms)
+        _add_mentioned(catalog, default, options, algorithms, installed)
     else:
-        _check_names(names, options)
+        _check_names(names, options, installed)
         for name in names:
             if name in catalog:
                 raise ConfigurationError(name, "calotype.stores names it twice")
-            catalog.entries[name] = _build(name, options.get(name, {}), algorithms)
+            catalog.entries[name] = _build(name, options.get(name, {}), algorithms, installed)
     catalog.default = _choose_default(catalog, default, named=names is not None)
     return catalog
 
 
-def _check_names(names: tuple[str, ...], options: AllOptions) -> None:
+def _check_names(names: tuple[str, ...], options: AllOptions, installed: Installed) -> None:
     """Require that names are separated in the right way, and that stores with options are among them."""
     for name in names:
         if re.search("[;:|+&]", name):
@@ -122,37 +141,51 @@ def _check_names(names: tuple[str, ...], options: AllOptions) -> None:
     if not unused:
         return
     # A name without options and without a driver is probably the misspelt one of two that are similar.
-    for name in sorted(set(names) - set(options) - set(discovery.installed())):
+    for name in sorted(set(names) - set(options) - set(installed.names(DRIVER))):
         if hint := did_you_mean(name, unused):
             raise ConfigurationError(name, f"calotype.stores names it, but there is no such store{hint}")
     hint = did_you_mean(unused[0], names)
     raise ConfigurationError(unused[0], f"it has options but is not named in calotype.stores{hint}")
 
 
-def _add_complete(catalog: Catalog, options: AllOptions, algorithms: tuple[str, ...]) -> None:
-    for name in sorted({*options, *discovery.installed()}):
+def _add_mentioned(
+    catalog: Catalog,
+    default: str | None,
+    options: AllOptions,
+    algorithms: tuple[str, ...],
+    installed: Installed,
+) -> None:
+    for name in sorted({*options, *installed.names(DRIVER)}):
+        if name not in options and name != default:
+            catalog.off[name] = f"no key store.{name}.* is set"
+            continue
         given = options.get(name, {})
         try:
-            driver = discovery.load(given.get("driver", name), name)
-            with blamed(name, driver):
-                missing = driver.store_class.Options.missing(given)
-            if missing:
-                catalog.off[name] = f"option {', '.join(missing)} is missing"
+            driver = discovery.load(installed, given.get("driver", name), name)
+            if missing := _only_missing(name, driver, given):
+                catalog.switch_off(ConfigurationError(name, f"option {', '.join(missing)} is missing"))
             else:
-                catalog.entries[name] = _build(name, given, algorithms)
+                catalog.entries[name] = _build(name, given, algorithms, installed)
         except ConfigurationError as error:
             if given and not isinstance(error, UnusableDriver):
                 raise  # the operator's own settings are wrong
-            catalog.off[name] = error.reason
-            log.warning("%s: the store is off", error)
+            catalog.switch_off(error)
 
 
-def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...]) -> Entry:
+def _only_missing(name: str, driver: Driver, given: Mapping[str, str]) -> list[str]:
+    """Return the required options that are missing; [] if another one is unknown, which stops the start."""
+    with blamed(name, driver):
+        options = driver.store_class.Options
+        missing = options.missing(given)
+        return missing if {*CoreOptions.model_fields, *keys_of(options)} >= set(given) else []
+
+
+def _build(name: str, given: Mapping[str, str], algorithms: tuple[str, ...], installed: Installed) -> Entry:
     if not NAME.fullmatch(name):
         raise ConfigurationError(
             name, "a store's name has 1 to 63 lower-case letters, digits, - and _, and begins with a letter"
         )
-    driver = discovery.load(given.get("driver", name), name)
+    driver = discovery.load(installed, given.get("driver", name), name)
     core_keys = CoreOptions.model_fields.keys()
     core = read_options(name, CoreOptions, {key: given[key] for key in given if key in core_keys})
     with blamed(name, driver):

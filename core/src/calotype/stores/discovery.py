@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from calotype.config import plugins
-from calotype.config.plugins import Kind, Plugin, PluginError
+from calotype.config.plugins import Installed, Kind, Plugin, PluginError
 from calotype.config.reading import keys_of
 from calotype.stores.abilities import ABILITIES
 from calotype.stores.contract import API_VERSION, Store, WritableStore
@@ -34,12 +34,7 @@ class Driver:
     version: str
 
 
-def installed() -> list[str]:
-    """Return the names of the installed drivers, sorted, without loading any."""
-    return DRIVER.installed()
-
-
-def load(name: str, store: str | None = None) -> Driver:
+def load(installed: Installed, name: str, store: str | None = None) -> Driver:
     """Load the driver with this entry-point name for a store.
 
     Raises:
@@ -47,9 +42,12 @@ def load(name: str, store: str | None = None) -> Driver:
     """
     store = store or name
     try:
-        plugin = plugins.load(DRIVER, name, f"store '{store}': ")
+        plugin = plugins.load(installed, DRIVER, name, f"store '{store}': ")
     except PluginError as error:
-        raise UnusableDriver(store, f"{error}{_hint(error.__cause__)}") from error.__cause__
+        cause = error.__cause__
+        is_missing = not installed.named(DRIVER, name)
+        hint = f": install it, or name another one in store.{store}.driver" if is_missing else _hint(cause)
+        raise UnusableDriver(store, f"{error}{hint}") from cause
     driver = Driver(name, plugin.target, plugin.distribution, plugin.version)
     with blamed(store, driver):
         _check_class(store, name, f"of {driver.distribution} {driver.version}", plugin.target)
@@ -72,13 +70,20 @@ def blamed(store: str, driver: Driver) -> Iterator[None]:
 
 
 def _hint(cause: BaseException | None) -> str:
-    """Return an explanation if a driver of contract 1 could not be imported, otherwise an empty text."""
-    if isinstance(cause, ImportError) and "'Capability' from 'calotype.stores'" in str(cause):
-        return (
-            f". It was written for version 1 of the driver contract, and this core has {_text(API_VERSION)}: "
-            "install a newer version of the driver"
-        )
-    return ""
+    """Return an explanation if a driver uses a name that this core does not have, otherwise ""."""
+    module = cause.name if isinstance(cause, ImportError) else None
+    if isinstance(cause, AttributeError):
+        module = getattr(cause.obj, "__name__", None)
+    if not isinstance(module, str) or module.partition(".")[0] != "calotype":
+        return ""
+    # Contract 1 had an enumeration of this name.
+    version, wanted = (
+        ("version 1", "newer") if "'Capability'" in str(cause) else ("another version", "fitting")
+    )
+    return (
+        f". It was written for {version} of the driver contract, and this core has {_text(API_VERSION)}: "
+        f"install a {wanted} version of the driver"
+    )
 
 
 def _text(version: tuple[int, int]) -> str:

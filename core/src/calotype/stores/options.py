@@ -15,6 +15,12 @@ _OptionsT = TypeVar("_OptionsT", bound="StoreOptions")
 class StoreOptions(Options):
     """The base class of every driver's `Options`. A driver without options uses it unchanged."""
 
+    def place(self) -> str:
+        """Return the required options, such as " (path = /srv/images)", for operators; "" for none."""
+        fields = type(self).model_fields
+        shown = [f"{key} = {value}" for key, value in self.shown().items() if fields[key].is_required()]
+        return f" ({', '.join(shown)})" if shown else ""
+
 
 def read_options(
     store: str, model: type[_OptionsT], given: Mapping[str, str], others: Collection[str] = ()

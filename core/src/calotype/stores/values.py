@@ -19,7 +19,10 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the reader holds, such as a connection. May be called twice, and before the end."""
+        """Release what the reader holds, such as a connection. May be called twice, and before the end.
+
+        Later reads return b"" or raise an error.
+        """
         ...
 
 

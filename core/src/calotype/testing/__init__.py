@@ -10,8 +10,25 @@ their first use, so that pytest can load this package's plugin without the rest.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # type checkers do not see names that `__getattr__` finds
+    from calotype.testing.conformance import StoreConformance as StoreConformance
+    from calotype.testing.faultproxy import Fault as Fault
+    from calotype.testing.faultproxy import FaultProxy as FaultProxy
+    from calotype.testing.harness import needs as needs
+    from calotype.testing.memory import MemoryStore as MemoryStore
+    from calotype.testing.readers import Endless as Endless
+    from calotype.testing.readers import Exploding as Exploding
+    from calotype.testing.readers import Flow as Flow
+    from calotype.testing.readers import Paused as Paused
+    from calotype.testing.readers import Short as Short
+    from calotype.testing.readers import Trickle as Trickle
+    from calotype.testing.readers import assert_same as assert_same
+    from calotype.testing.readers import pattern as pattern
+    from calotype.testing.readers import read_all as read_all
 
 #: Public name -> its module.
 _HOMES = {
@@ -37,8 +54,15 @@ pytest.register_assert_rewrite(
     *(
         f"calotype.testing.{module}"
         for module in (
+            "concurrency",
             "conformance",
+            "contents",
+            "disclosure",
+            "durability",
             "harness",
+            "processes",
+            "resources",
+            "restless",
             "readers",
             "uploads",
             "downloads",
@@ -46,6 +70,11 @@ pytest.register_assert_rewrite(
             "honesty",
             "external",
             "in_parts",
+            "reading",
+            "listing",
+            "away",
+            "copying",
+            "declarations",
         )
     )
 )

@@ -97,6 +97,19 @@ class FaultProxy:
         with self._lock:
             self._rules.clear()
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Refuse all requests and cut all connections, as if the server were down; then forget all faults."""
+        self.inject(Fault(refuse=True), times=None)
+        with self._lock:
+            for connection in self._open:
+                _reset(connection)
+                _shut(connection)
+        try:
+            yield
+        finally:
+            self.heal()
+
     def __enter__(self) -> FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self._listener.getsockname()[1]

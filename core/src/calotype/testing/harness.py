@@ -7,17 +7,25 @@ the checked store around it, and everything that must be removed afterwards.
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
 from calotype.stores import BlobNotFound, External, Listing, Reader, Store, StoreError, WritableStore
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
-from calotype.testing.readers import Trickle, assert_same, pattern, read_all
+from calotype.testing.limits import TimeLimits, limited
+from calotype.testing.readers import Flow, Trickle, assert_same, pattern, read_all
 
+#: The number of characters from which an option's value is recognized in a text.
+SHORTEST = 5
 #: A test of the kit.
 Case = TypeVar("Case", bound=Callable[..., None])
 
@@ -32,6 +40,15 @@ def needs(*abilities: type, ranges: bool = False) -> Callable[[Case], Case]:
     return mark
 
 
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A stored blob of many bytes: its location, its size in bytes, and its SHA-256."""
+
+    location: str
+    size: int
+    sha256: str
+
+
 class Harness:
     """Hooks and helpers. The cases are in the base classes of `StoreConformance`."""
 
@@ -40,10 +57,30 @@ class Harness:
     #: The size of a large blob, and the maximum memory for storing and reading it, in bytes.
     large_size: ClassVar[int] = 64 << 20
     memory_max: ClassVar[int] = 32 << 20
+    #: The largest request of the backend in bytes, if the driver must divide larger blobs.
+    request_max: ClassVar[int | None] = None
+    #: True if the driver stores 4 GiB of zeros in seconds. None: it does if it has LocalFiles.
+    sparse: ClassVar[bool | None] = None
+    #: False if the blobs end with the process, as in memory: then no case uses a second process.
+    survives_processes: ClassVar[bool] = True
+    #: False if an upload that is killed leaves nothing in the place, as a file without a name does.
+    leaves_attempts: ClassVar[bool] = True
+    #: Options that are named like secrets and are none, such as the public half of a key.
+    public_options: ClassVar[frozenset[str]] = frozenset()
+    #: Seconds after which a call counts as stopped by another call.
+    patience: ClassVar[float] = 20
     #: True if only the test writes to the store. If false, a test ignores blobs of others in listings.
     alone: ClassVar[bool] = True
     #: Tests that the driver is known to fail: name (or name[parameter]) -> reason. Each is a strict xfail.
     known_gaps: ClassVar[dict[str, str]] = {}
+    #: Seconds that each case may take; a case that takes longer fails, because the driver hangs.
+    case_seconds: ClassVar[float] = 60
+    #: The number of blobs that a listing must hold. None: 1,001 if the driver has LocalFiles, otherwise 101.
+    listing_size: ClassVar[int | None] = None
+    #: False if the kit's blobs have no direct URL, as sources on private addresses have none.
+    has_direct_urls: ClassVar[bool] = True
+    #: False if a direct URL is valid for ever, because it is another server's own.
+    direct_urls_expire: ClassVar[bool] = True
 
     @pytest.fixture
     def store(self) -> Store:
@@ -66,9 +103,32 @@ class Harness:
         """Remove the bytes that `plant` put there."""
         raise NotImplementedError("a driver that is External, or no WritableStore, needs `uproot`")
 
+    def take_away(self, store: Store) -> contextlib.AbstractContextManager[object]:
+        """Return a context in which the place of the store cannot be reached; afterwards, all is as before.
+
+        Rename the directory, for instance, or let a FaultProxy refuse all requests and cut all connections.
+        """
+        raise NotImplementedError("the hook `take_away` is not implemented")
+
+    def directory(self, store: Store) -> Path:
+        """Return the directory to which paths of `file_path` are relative."""
+        raise NotImplementedError("the hook `directory` is not implemented")
+
+    def received(self, store: Store) -> int | None:
+        """Return how many bytes the driver has received from its place since it was made.
+
+        The default returns None. The kit then counts what this process reads from files and from Python's
+        sockets, so only a driver that reads in another way, such as through a library in C, needs this hook.
+        """
+        return None
+
     def leftovers(self, store: Store) -> list[Any]:
         """Return the remains of unfinished uploads, such as temporary files. No test may add to them."""
         return list(store.attempts()) if isinstance(store, Listing) else []
+
+    def full(self, store: Store) -> contextlib.AbstractContextManager[Store]:
+        """Return a context in which a driver has no room for `span()` bytes: `store`, or one like it."""
+        raise NotImplementedError("a test of a full store needs `full`")
 
     @pytest.fixture(autouse=True)
     def _trial(self, request: pytest.FixtureRequest, store: Store) -> Iterator[None]:
@@ -85,9 +145,10 @@ class Harness:
         self._planted: list[str] = []
         self._before = self.leftovers(store)
         yield
-        left = self.left_behind()
-        self._remove_everything()
-        store.close()
+        with limited(request.node):
+            left = self.left_behind()
+            self._remove_everything()
+            store.close()
         assert left == [], "the test has left something behind"
 
     def _expect_gap(self, request: pytest.FixtureRequest) -> None:
@@ -113,7 +174,8 @@ class Harness:
     # Helpers for the cases.
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Parametrize `size` with the class's own sizes."""
+        """Parametrize `size` with the class's own sizes, and limit the time of the cases."""
+        TimeLimits.ensure(metafunc.config)
         if "size" in metafunc.fixturenames:
             metafunc.parametrize("size", self.sizes())
 
@@ -174,6 +236,15 @@ class Harness:
         self._planted.append(planted)
         return planted
 
+    def put_large(self) -> Large:
+        """Store or register a blob of `large_size` bytes."""
+        source = Flow(self.large_size)
+        if self.checked.can(WritableStore):
+            location = self.add(self.key(), source, Expectations(length=self.large_size)).location
+        else:
+            location = self.put(b"".join(iter(source.read, b"")))
+        return Large(location, self.large_size, source.sha256())
+
     def missing(self) -> str:
         """Return a valid location whose blob does not exist any more."""
         location = self.put(pattern(10))
@@ -187,6 +258,17 @@ class Harness:
         """Return a second driver with the same name and options, as another process would have it."""
         return type(self.driver)(self.driver.name, self.driver.options)
 
+    def writable_twin(self) -> WritableStore[Any]:
+        """Return a second driver, for cases that need a WritableStore."""
+        twin = self.twin()
+        assert isinstance(twin, WritableStore)
+        return twin
+
+    @classmethod
+    def has(cls, hook: str) -> bool:
+        """Return whether the author of the driver has implemented a hook."""
+        return getattr(cls, hook) is not getattr(Harness, hook)
+
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
         """Return all bytes at a location. Fail if there are more than `size`."""
         return read_all((store or self.driver).get(location), limit=size)
@@ -197,6 +279,22 @@ class Harness:
         if not self.alone and isinstance(self.driver, Listing):
             now = [item for item in now if getattr(item, "location", None) in self._keys]
         return now
+
+    def disclosed(self, text: str, *, is_prose: bool = False) -> list[str]:
+        """Return the names of the options whose values, or whose host and port, are in a text.
+
+        In prose, a value that is a plain word, such as a user named "store", is no disclosure.
+        """
+        found = []
+        for name, value in self.driver.options:
+            shown = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for part in {shown, urlsplit(shown).netloc} if isinstance(value, (SecretStr, str, Path)) else ():
+                is_word = is_prose and part.isalpha() and not isinstance(value, SecretStr)
+                if len(part) < SHORTEST or is_word:
+                    continue
+                if re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", text):
+                    found.append(name)
+        return found
 
     def listed(self) -> dict[str, int]:
         """Return location -> size of everything that the store lists."""

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import socket
 import threading
-import urllib.request
 
 import pytest
 
@@ -73,16 +72,6 @@ class Honesty(Harness):
     def test_a_read_only_store_takes_nothing(self) -> None:
         with pytest.raises(Unsupported):
             CheckedStore(self.driver, read_only=True).add(self.key(), Trickle(b"x"))
-
-    @needs(DirectUrl)
-    def test_a_direct_url_gives_the_bytes(self) -> None:
-        data = pattern(5000)
-        assert isinstance(self.driver, DirectUrl)
-        url = self.driver.direct_url(self.put(data), 60)
-        if url is not None:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                assert_same(answer.read(len(data) + 1), data)
-            assert [secret for secret in self.driver.options.secrets() if secret in url] == []
 
     # Construction, creation of the place, and closing.
 

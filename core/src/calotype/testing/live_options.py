@@ -1,10 +1,30 @@
-"""The pytest plugin behind `pytest --pyargs calotype.testing.live --ini calotype.ini --store NAME`.
+"""The pytest plugin of the kit: its options, for every run and for a configured store.
 
 Every pytest run in an environment with Calotype loads it, so it imports nothing, and does nothing unless the
-command line names that module.
+command line asks for a report, or names the module `calotype.testing.live`.
 """
 
+from pathlib import Path
+
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that every run of the kit has."""
+    parser.getgroup("calotype").addoption(
+        "--calotype-report",
+        metavar="FILE",
+        help="write the results of Calotype's conformance kit to FILE (JSON), and a badge beside it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect the results of the kit, if the command line asks for them."""
+    path = config.getoption("--calotype-report", None)
+    if path:
+        from calotype.testing.report import KitReport  # noqa: PLC0415 - most runs need no report
+
+        config.pluginmanager.register(KitReport(Path(path)), "calotype-report")
 
 
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:

@@ -29,6 +29,7 @@ from calotype.stores import (
     Stored,
     StoreFull,
     StoreOptions,
+    Unavailable,
     WritableStore,
 )
 
@@ -37,12 +38,26 @@ _FOREIGN = re.compile(r"memory:([0-9a-z.-]{1,900})#([0-9a-f]{64})", re.ASCII)
 _URI = re.compile(r"memory:([0-9a-z.-]{1,900})", re.ASCII)
 
 
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 @dataclass
 class Uploading:
-    """An upload in parts: its key, and its parts by number."""
+    """An upload in parts: its key, its parts by number, and when it began."""
 
     key: str
     parts: dict[int, bytes] = field(default_factory=dict)
+    begun: datetime.datetime = field(default_factory=_now)
+
+
+@dataclass
+class Attempt:
+    """An `add` that is running: its key, its bytes, and when it began."""
+
+    key: str
+    buffer: io.BytesIO
+    begun: datetime.datetime = field(default_factory=_now)
 
 
 @dataclass
@@ -51,9 +66,11 @@ class Shelf:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     blobs: dict[str, tuple[bytes, datetime.datetime]] = field(default_factory=dict)
-    attempts: dict[int, tuple[str, io.BytesIO]] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
     foreign: dict[str, bytes] = field(default_factory=dict)
     uploads: dict[str, Uploading] = field(default_factory=dict)
+    #: True if every use of the shelf fails, as if its place could not be reached.
+    is_away: bool = False
 
 
 class MemoryOptions(StoreOptions):
@@ -75,9 +92,12 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     schemes = ("memory",)
     ranges = True
 
-    def __init__(self, name: str, options: MemoryOptions):
-        super().__init__(name, options)
-        self.shelf = options.shelf
+    @property
+    def shelf(self) -> Shelf:
+        """The shelf of the options; raises Unavailable while it is away."""
+        if self.options.shelf.is_away:
+            raise Unavailable(self.name, "its memory cannot be reached")
+        return self.options.shelf
 
     def get(self, location: str, offset: int = 0, length: int | None = None) -> Reader:
         return io.BytesIO(self._held(location)[offset:])
@@ -90,7 +110,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
         with shelf.lock:
             if key in shelf.blobs:
                 raise Duplicate(self.name, "the key is taken")
-            shelf.attempts[id(buffer)] = (key, buffer)
+            shelf.attempts[id(buffer)] = Attempt(key, buffer)
         try:
             while block := source.read(1 << 20):
                 buffer.write(block)
@@ -109,8 +129,8 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
 
     def discard(self, key: str) -> None:
         with self.shelf.lock:
-            for number, (begun, _) in list(self.shelf.attempts.items()):
-                if begun == key:
+            for number, attempt in list(self.shelf.attempts.items()):
+                if attempt.key == key:
                     del self.shelf.attempts[number]
             for token, upload in list(self.shelf.uploads.items()):
                 if upload.key == key:
@@ -138,12 +158,11 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
             yield Blob(f"blob:{key}", len(data), modified)
 
     def attempts(self) -> Iterator[Blob]:
-        now = datetime.datetime.now(datetime.UTC)
         with self.shelf.lock:
-            begun = [(key, buffer.tell()) for key, buffer in self.shelf.attempts.values()]
-            begun += [(one.key, sum(map(len, one.parts.values()))) for one in self.shelf.uploads.values()]
-        for key, size in begun:
-            yield Blob(key, size, now)
+            found = [Blob(one.key, one.buffer.tell(), one.begun) for one in self.shelf.attempts.values()]
+            for one in self.shelf.uploads.values():
+                found.append(Blob(one.key, sum(map(len, one.parts.values())), one.begun))
+        yield from found
 
     def begin(self, key: str, size: int | None = None) -> str:
         token = secrets.token_hex(8)
@@ -176,6 +195,9 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
         held = self._upload(token).parts
         return iter([PartReceipt(number, len(held[number])) for number in sorted(held)])
 
+    def check(self) -> None:
+        self.shelf  # noqa: B018 - raises an error while it is away
+
     def _upload(self, token: str) -> Uploading:
         upload = self.shelf.uploads.get(token)
         if upload is None:
@@ -195,7 +217,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
         capacity = self.options.capacity
         if capacity is not None and sum(len(held) for held, _ in blobs.values()) + len(data) > capacity:
             raise StoreFull(self.name, f"it holds at most {capacity} bytes")
-        blobs[key] = (data, datetime.datetime.now(datetime.UTC))
+        blobs[key] = (data, _now())
 
     def _held(self, location: str) -> bytes:
         if match := _FOREIGN.fullmatch(location):

@@ -141,3 +141,31 @@ class Paused(Trickle):
             action, self._action = self._action, None
             action()
         return super().read(size)
+
+
+class Zeros:
+    """A source of `size` bytes, zeros except for `marks`: offset -> bytes."""
+
+    def __init__(self, size: int, marks: dict[int, bytes]):
+        self.position = 0
+        self._size = size
+        self._marks = sorted(marks.items())
+        self._block = bytes(65_536)
+
+    def read(self, size: int = -1, /) -> bytes:
+        wanted = len(self._block) if size is None or size < 0 else min(size, 1 << 20)
+        start, end = self.position, min(self.position + wanted, self._size)
+        self.position = end
+        touched = [(at, data) for at, data in self._marks if at < end and start < at + len(data)]
+        if not touched:
+            if len(self._block) != end - start:
+                self._block = bytes(end - start)
+            return self._block
+        block = bytearray(end - start)
+        for at, data in touched:
+            first, last = max(at, start), min(at + len(data), end)
+            block[first - start : last - start] = data[first - at : last - at]
+        return bytes(block)
+
+    def close(self) -> None:
+        """Do nothing."""

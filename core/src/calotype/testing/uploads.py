@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,30 +45,10 @@ KEY_FORMS = {
     "many-parts": "{0}" + ".x" * 15,
     "longest": "{0:x<60}" + f".{'y' * 60}" * 2 + f".{'z' * 17}",
 }
-RACERS = 8
 
 
 class Interrupted(BaseException):
     """An exception that is not a subclass of Exception, like KeyboardInterrupt."""
-
-
-class Meeting:
-    """A barrier that opens when each racer has arrived or left, or after five seconds."""
-
-    def __init__(self, expected: int):
-        self._missing = expected
-        self._changed = threading.Condition()
-
-    def leave(self) -> None:
-        with self._changed:
-            self._missing -= 1
-            self._changed.notify_all()
-
-    def come(self) -> None:
-        with self._changed:
-            self._missing -= 1
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._missing <= 0, timeout=5)
 
 
 class Uploads(Harness):
@@ -274,47 +252,6 @@ class Uploads(Harness):
 
         assert self.left_behind() == []
         assert_same(self.read(first.location, len(data)), data)
-
-    @needs(WritableStore)
-    def test_of_racing_adds_one_wins(self) -> None:
-        key, size, meeting = self.key(), self.span(), Meeting(RACERS)
-
-        def race(number: int) -> Stored | Duplicate:
-            arrived = False
-
-            def arrive() -> None:
-                nonlocal arrived
-                arrived = True
-                meeting.come()
-
-            try:
-                return self.writable.add(key, Paused(pattern(size, seed=number), size - 500, arrive), size)
-            except Duplicate as refusal:
-                return refusal
-            finally:
-                if not arrived:
-                    meeting.leave()
-
-        with ThreadPoolExecutor(RACERS) as threads:
-            results = list(threads.map(race, range(RACERS)))
-        won = {number: result for number, result in enumerate(results) if isinstance(result, Stored)}
-
-        assert len(won) == 1
-        assert self.left_behind() == []
-        ((winner, stored),) = won.items()
-        assert_same(self.read(stored.location, size), pattern(size, seed=winner))
-
-    @needs(WritableStore)
-    def test_parallel_uploads_do_not_mix(self) -> None:
-        keys, size = [self.key() for _ in range(RACERS)], self.span()
-
-        def there_and_back(number: int) -> bool:
-            data = pattern(size + number, seed=number)
-            location = self.add(keys[number], Trickle(data)).location
-            return self.read(location, len(data)) == data
-
-        with ThreadPoolExecutor(RACERS) as threads:
-            assert list(threads.map(there_and_back, range(RACERS))) == [True] * RACERS
 
     @needs(WritableStore)
     def test_a_large_blob_is_never_whole_in_memory(self) -> None:

@@ -47,8 +47,9 @@ def compare(
 ) -> Fault | None:
     """Return the difference between a copy and its record, or None if there is none.
 
-    The size is always compared. If `spend` is given, the bytes are read and their SHA-256 is compared too.
-    `spend` is called with the number of bytes read, except for the first `paid` bytes.
+    The size is always compared. If `spend` is given, the bytes are read, their SHA-256 is compared too, and
+    `spend` is called with the size of each block. The first `paid` bytes are left out, because the caller has
+    already spent them.
 
     Raises:
         StoreError: the store cannot read the copy, so the copy was not compared.

@@ -44,7 +44,7 @@ Observer = Callable[[str, FindingKind], None]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of a copy; `detail` is a part of a sentence for operators."""
+    """A fault of a copy. `detail` describes it for operators, as part of a sentence."""
 
     kind: FindingKind
     detail: str
@@ -54,7 +54,7 @@ class Fault:
 
 
 def fault_from(store: CheckedStore, error: StoreError) -> Fault:
-    """Return the fault of a copy that an error during a read reveals.
+    """Return the fault that an error during a read reveals about the copy.
 
     Raises:
         StoreError: the store is unavailable, so the error says nothing about the copy.
@@ -77,7 +77,7 @@ class Copies:
     def suspect(self, image: Image, location: Location, fault: Fault) -> None:
         """Report a copy that a reader found bad, and have the scrubber check it next.
 
-        An external location is only logged, because the scrubber does not read bytes that belong to others.
+        A bad external location is only logged, because the scrubber never reads external locations.
         """
         self.observe(location.store, fault.kind)
         if not self._is_news(location.key):
@@ -96,7 +96,7 @@ class Copies:
                 unit.record_finding(fault.kind, location.store, location.key, image.id, fault.detail)
 
     def _is_news(self, key: str) -> bool:
-        """Return whether this process has not reported the copy within the last `_QUIET` seconds."""
+        """Return True unless this process has reported the copy within the last `_QUIET` seconds."""
         now = time.monotonic()
         with self._lock:
             self._reported = {one: at for one, at in self._reported.items() if now - at < _QUIET}
@@ -140,7 +140,7 @@ class Copies:
 
     @retry_on_conflict
     def replaced(self, copy: Copy) -> None:
-        """Record that a bad copy was replaced by a copy of a good one."""
+        """Record that a bad copy was replaced with a new copy of a good one."""
         with self._database.unit() as unit:
             unit.any_image(copy.image_id)  # lock the image first, as in all units
             _close_findings(unit, copy, FindingState.REPAIRED)

@@ -24,7 +24,7 @@ _MAGIC = {
     "bochs": b"Bochs Virtual HD Image",
     "cloop": b"#!/bin/sh\n#V2.0 Format\n",
 }
-#: The formats whose magic numbers a ploop image may have. A ploop image names no other file.
+#: A ploop image may begin with either magic number. It never refers to another file.
 _PLOOP = ("ploop", "parallels")
 #: A line of a VMDK's descriptor, or the line that qemu looks for after comments and blank lines.
 _DESCRIPTOR = re.compile(
@@ -48,7 +48,7 @@ _UDF_NAMES = (b"NSR02", b"NSR03")
 BOOTS = b"\x55\xaa"
 #: Incompatible features of qcow2 that name no other file: dirty, corrupt, compression type, extended L2.
 QCOW2_FEATURES = 0b11011
-#: Magic numbers of compressed files. The error for a file that is declared as something else names them.
+#: Magic numbers of compressed files. If such a file is declared as a disk, the error names its compression.
 COMPRESSED = {
     "gzip": (b"\x1f\x8b\x08",),
     "xz": (b"\xfd7zXZ\0",),
@@ -57,7 +57,8 @@ COMPRESSED = {
     "lz4": (b"\x04\x22\x4d\x18",),
     "zip": (b"PK\3\4",),
 }
-#: Formats as opaque as raw: no program follows references in them. Earlier versions recorded "gpt".
+#: Opaque formats: no program follows references in them. "gpt" is among them because earlier versions
+#: recorded it.
 OPAQUE = frozenset({"raw", "gpt", "luks", "iso", *COMPRESSED})
 #: Declared format -> the formats that its bytes may have. Other declarations are not judged.
 _ACCEPTED = {
@@ -69,7 +70,7 @@ _ACCEPTED = {
 def mismatch(declared: str | None, detected: str | None) -> str | None:
     """Return a sentence if an image in the format `detected` must not be declared as `declared`.
 
-    Either may be None if it is not known; the result is then None.
+    Otherwise, or if one of them is unknown and therefore None, return None.
     """
     accepted = _ACCEPTED.get(declared or "")
     if detected is None or accepted is None or detected in accepted:
@@ -83,15 +84,16 @@ def mismatch(declared: str | None, detected: str | None) -> str | None:
 
 
 def qcow2_features(header: bytes) -> int:
-    """Return the bits of a qcow2's incompatible features; all bits are set unless it has version 3."""
+    """Return the bits of a qcow2's incompatible features. All bits are set unless its version is 3."""
     version = int.from_bytes(header[4:8], "big")
     return int.from_bytes(header[72:80], "big") if version == 3 else -1
 
 
 def is_udf(volume: bytes) -> bool:
-    """Return whether the volume descriptors are those of UDF. oslo.utils finds UDF only after ISO 9660.
+    """Return whether the volume descriptors are those of UDF.
 
-    A descriptor is as large as a sector, but at least 2 KiB (ECMA-167, part 2).
+    oslo.utils finds UDF only on discs that also have ISO 9660. A descriptor is as large as a sector, but at
+    least 2 KiB (ECMA-167, part 2).
     """
     for step in (VOLUME_STEP, 2 * VOLUME_STEP):
         for at in range(0, len(volume), step):
@@ -120,7 +122,7 @@ def look_like_another(name: str, declared: str | None, head: bytes, tail: bytes)
 
 
 def vhd_footer(tail: bytes) -> bytes | None:
-    """Return the footer of a VHD, or None if there is none. Old programs wrote it one byte short."""
+    """Return the footer of a VHD, or None if there is none. The footers of old programs lack one byte."""
     return next(
         (part for part in (tail, tail[1:]) if part.startswith(_MAGIC["vhd"]) and len(part) >= TAIL - 1), None
     )

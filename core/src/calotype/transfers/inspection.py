@@ -1,15 +1,16 @@
 """Inspection: determine the format of a disk image, and whether the image is safe to open.
 
-A stream is refused if it could make the program that opens it open other files or accept a wrong size, or if
-its format is not the declared one. A raw disk, a kernel, a ramdisk and a disc are opaque: no program follows
-their first sectors to another file.
+A stream is refused if its format is not the declared one. It is also refused if it could make a program open
+other files, or accept a wrong size. Raw disks, kernels, ramdisks and discs are opaque: no program takes them
+for a reference to another file.
 
 The stream is judged by the inspectors of oslo.utils, which Nova and Cinder trust too, and by rules of our
 own. Our rules are stricter about truncated headers, fixed VHDs, text descriptors, images that build on
 another file, formats of other programs, and disks without a size. They are more lenient about boot sectors,
 LUKS 2, UDF and qcow2 with extended L2 entries: see docs/decisions/0020-own-supplement-to-the-inspectors.md.
-Nothing is ever run or unpacked, memory is bounded, the verdict does not depend on how the stream was cut
-into blocks, and an image that makes an inspector fail does not interrupt the stream.
+
+Nothing is ever run or unpacked, and memory is bounded. The verdict does not depend on how the stream was cut
+into blocks. If an image makes an inspector fail, the stream continues.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The inspectors get the first bytes in one piece of this size, so that no verdict depends on the blocks.
+#: The inspectors get the first bytes in one piece of this size, so that the sizes of blocks do not matter.
 _FIRST = 1 << 20
 #: Bytes of a stream's head that are kept for our own rules.
 _HEAD = 4096
@@ -56,9 +57,10 @@ _SHORTAGE = (MemoryError, OSError)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The format of a stream by oslo.utils' name, the size of its disk in bytes if known, and its problem.
+    """The result of an inspection.
 
-    `problem` is a sentence for the client, or None.
+    `format` is oslo.utils' name of the format, and `virtual_size` the size of the disk in bytes; each is None
+    if it is not known. `problem` is a sentence for the client, or None.
     """
 
     format: str | None
@@ -94,7 +96,7 @@ class Inspector:
         self._declared = declared
         self._cap = virtual_size_cap
         self._library = _library()
-        # The inspector of partition tables is left out, because they are opaque bytes here.
+        # The inspector of partition tables is left out, because a disk with one is opaque like any raw disk.
         formats = self._library.ALL_FORMATS.items()
         self._inspectors = [inspect() for name, inspect in formats if name != "gpt"]
         #: The inspectors that still take blocks. A failed one is judged by the blocks that it has seen.
@@ -144,7 +146,7 @@ class Inspector:
                 log.debug("an image is not %s: %s", inspector, error)
 
     def _settle(self) -> None:
-        """Drop the formats that do not match once each has seen enough: one of them alone keeps 1 MiB."""
+        """Once all inspectors have seen enough, drop those that do not match, because one holds 1 MiB."""
         others = [one for one in self._inspectors if str(one) != "raw"]
         if all(one.complete or one not in self._reading for one in others):
             for inspector in others:
@@ -214,7 +216,7 @@ class Inspector:
     def _danger(self, name: str, inspector: format_inspector.FileInspector) -> str | None:
         """Return a sentence if the library finds the image unsafe or damaged.
 
-        The library does not know all safe features of qcow2, so these are allowed here.
+        Safe features of qcow2 that the library does not know are allowed.
         """
         try:
             inspector.safety_check()
@@ -239,6 +241,6 @@ class Inspector:
 
 
 def _forget(inspector: format_inspector.FileInspector) -> None:
-    """Free the captured bytes: an inspector refers to itself, so it stays until garbage collection."""
+    """Free the captured bytes now. An inspector refers to itself, so it stays until garbage collection."""
     for name in inspector.context_info:
         inspector.region(name).data = b""

@@ -24,7 +24,7 @@ class JobSpec:
     FETCH reads the bytes at `location` in the store `source`, or at `uri`, into the first of `stores`, and
     copies them into the others. COPY copies the image's bytes. `staged` is the key of staged bytes that are
     removed when the job ends. If `strict` is true, one failed store makes the whole job fail. `asked` is the
-    client's request, which the task repeats. It never contains a location.
+    part of the client's request that the task document shows. It never contains a location.
     """
 
     stores: tuple[str, ...]

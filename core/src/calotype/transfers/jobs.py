@@ -2,8 +2,8 @@
 
 A job's row in the database holds everything that is needed to do it. The process that takes a job holds a
 lease on it. If the lease expires, another process starts the job again, after a sweep has removed the bytes
-that the first one left. A process that lost its lease cannot end the job. If a sweep took over only its
-upload, it leaves the job to be started again.
+that the first one left. A process that lost its lease cannot end the job. If a sweep took over only the job's
+upload, the process gives up, and the job is started again after its lease has expired.
 
 A job that needs an unavailable store is given back, and is retried later (see `outages`).
 """
@@ -42,7 +42,7 @@ from calotype.transfers.uploads import WORDED, reason
 
 log = logging.getLogger(__name__)
 
-#: Maximum number of open jobs that a process considers, oldest first. All processes run fewer at a time.
+#: Maximum number of open jobs that a process considers, oldest first. Fewer run at a time in all processes.
 _LOOKED_AT = 100
 #: Errors that are not the job's fault. The job is started again when its lease has expired.
 _INTERRUPTIONS = (DatabaseUnavailable, TakenOver)
@@ -79,7 +79,7 @@ class _Run:
 
 
 class Jobs:
-    """Takes jobs and does them. All worker threads share an instance."""
+    """The jobs that this process takes and does. All worker threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings, transfers: Transfers):
         self._database = database
@@ -95,8 +95,8 @@ class Jobs:
     def run_next(self) -> bool:
         """Take a job that no process is doing, and do it. Return whether there was one.
 
-        The process takes the oldest job of the projects for which it is doing the fewest jobs. So many jobs
-        of one project, whose source may not answer, do not block the jobs of other projects.
+        The process takes the oldest job of the projects for which it is doing the fewest jobs. Therefore the
+        jobs of one project cannot block those of others, even if there are many and their source hangs.
         """
         job = self._take()
         if job is None:
@@ -145,8 +145,8 @@ class Jobs:
             name = names[0]
             try:
                 if job.waited:
-                    # Otherwise each try would leave a row for a sweep, and read the source for nothing.
-                    self._stores[name].check()
+                    # Check the store before a retry. A failed upload would leave a row for a sweep.
+                    self._stores.require(name).check()
                 image = self._bring(run, image, name)
                 run.progress = True
             except Exception as error:  # any failure is recorded
@@ -179,12 +179,13 @@ class Jobs:
 
     def _bring(self, run: _Run, image: Image, name: str) -> Image:
         """Put the bytes into one more store, from the job's source if the image has none yet."""
+        target = self._stores.require(name)
         if run.job.kind is JobKind.FETCH and image.location is None:
             return self._fetch(run, image, name)
-        return self._transfers.copy(image, self._stores[name])
+        return self._transfers.copy(image, target)
 
     def _fetch(self, run: _Run, image: Image, target: str) -> Image:
-        spec, store = run.spec, self._stores[run.spec.source or ""]
+        spec, store = run.spec, self._stores.require(run.spec.source or "")
         if spec.uri is not None:
             # Request the URI only once, because the next response may have different bytes.
             opened = store.open_uri(spec.uri)
@@ -214,7 +215,7 @@ class Jobs:
 
     @retry_on_conflict
     def _note(self, run: _Run, image: Image) -> None:
-        """Record the progress of a job that goes on."""
+        """Record the progress of a job that has not ended."""
         with self._database.unit() as unit:
             unit.note_job(run.job.id, self._leases.owner, run.outcome(image))
 
@@ -243,7 +244,7 @@ class Jobs:
 
     @retry_on_conflict
     def _end(self, run: _Run) -> None:
-        """End the job, if it still belongs to this process."""
+        """End the job if this process still holds its lease."""
         job, spec, message = run.job, run.spec, _sentences(run.failed.values())
         with self._database.unit(frees=True) as unit:
             image = unit.any_image(job.image_id)

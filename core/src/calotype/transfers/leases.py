@@ -1,9 +1,9 @@
 """Leases: a process records in the database, at intervals, that it is still working on something.
 
 A lease belongs to a row of an upload, a job or a scrubber's pass, and is named by the row's key. Once it
-has expired, any other process may end the work or take it over. The process that lost the lease notices at
-its next change, which requires the row to be as it left it. A clock that someone can set is never the only
-evidence that a lease has expired (see `LeaseMonitor`).
+has expired, any other process may end the work or take it over. The process that lost the lease notices this
+at its next change of the row, which succeeds only if the row is as that process left it. Clocks can be wrong,
+so a lease's end is never the only evidence that the lease has expired (see `LeaseMonitor`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def end(self, seconds: float | None = None) -> datetime.datetime:
-        """Return the end of a lease that is taken now, after `seconds` or the configured duration."""
+        """Return when a lease that is taken now ends: after `seconds`, or after the configured duration."""
         wait = self.seconds if seconds is None else seconds
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=wait)
 
@@ -66,7 +66,7 @@ class Leases:
             try:
                 with self._database.unit(frees=True) as unit:
                     unit.renew_leases(held, self.owner, self.end())
-            except Exception:  # without a thread that renews them, all uploads of this process would be lost
+            except Exception:  # if this thread ended, all uploads of this process would lose their leases
                 log.exception("leases could not be renewed; the process will retry")
 
     def close(self, seconds: float = 2) -> None:
@@ -81,13 +81,14 @@ class Leases:
 
 
 class LeaseMonitor:
-    """The leases that a process has seen, its own and others', and how long each was not renewed.
+    """A watch over the leases that a process has seen, which measures how long each was not renewed.
 
-    The end of a lease is a time by the clock of the process that wrote it, and someone may set that clock,
-    forward or back. Therefore an end in the past counts only if the lease was not renewed while this
-    process watched for two thirds of a lease, because a living process renews twice in this time. A lease
-    that was not renewed for its whole duration has expired, whatever its end says. Both times are measured by
-    a monotonic clock, which nobody can set.
+    The end of a lease comes from the clock of the process that wrote it, and that clock may be wrong. So this
+    process also watches each lease by its own monotonic clock, which cannot be set:
+
+    - If the end has passed, the lease has expired once it was not renewed for two thirds of its duration. A
+      living process would have renewed it twice in this time.
+    - If the end has not passed, the lease has expired once it was not renewed for its whole duration.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):

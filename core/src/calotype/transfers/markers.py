@@ -7,6 +7,8 @@ import enum
 import json
 from dataclasses import dataclass
 
+from calotype.config.messages import counted
+
 #: The owner that `--from` names if the marker of a place cannot be read.
 UNREADABLE = "unreadable"
 
@@ -14,10 +16,10 @@ UNREADABLE = "unreadable"
 class PlaceState(enum.StrEnum):
     """The known state of a store's place."""
 
-    UNKNOWN = "unknown"  #: not examined yet, or it could not be reached
+    UNKNOWN = "unknown"  #: not examined yet, or unreachable
     OWN = "own"
     EMPTY = "empty"  #: no marker, and nothing else
-    UNMARKED = "unmarked"  #: no marker, but blobs; or the driver cannot list
+    UNMARKED = "unmarked"  #: no marker, and it holds blobs or the driver cannot list
     FOREIGN = "foreign"  #: it belongs to another database, or to another store of this one
 
 
@@ -39,7 +41,7 @@ class Marker:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Marker:
-        """Return the marker. Malformed bytes become a marker of the owner UNREADABLE, which is foreign."""
+        """Return the marker. If the bytes are malformed, its owner is UNREADABLE, which counts as foreign."""
         try:
             fields = json.loads(data)
             moment = datetime.datetime.fromisoformat(fields["marked_at"]).astimezone(datetime.UTC)
@@ -101,8 +103,8 @@ def describe_foreign(marker: Marker | None, database: str, claim: str) -> str:
 
 def describe_lost(why: str, count: int, ini: str, name: str) -> str:
     """Return a sentence about a missing or empty place of a store in which the database has images."""
-    images = "1 image" if count == 1 else f"{count} images"
     end = "" if why.endswith("?") else "."
+    images = counted(count, "image")
     return (
         f"{why}{end} The database has {images} in store '{name}': mount its disk; for a new, empty store use "
         f"calotype-manage stores {ini} --create {name} --yes"

@@ -1,6 +1,6 @@
-"""Outages that a job waits out: which errors pass by themselves, and when the job is retried.
+"""Outages: which errors a job waits out, and when the job is retried.
 
-A job's waiting time is the sum of its planned pauses. It does not compare two clocks, so a wrong clock
+A job's waiting time is the sum of its planned pauses. No clock is read to compute it, so a wrong clock
 neither cuts the wait short nor prolongs it.
 """
 
@@ -16,17 +16,17 @@ _FIRST = 1.0
 _MOST = 60.0
 #: The random share added to a pause, so that jobs that failed together are not all retried together.
 _SCATTER = 0.25
-#: The longest pause in seconds. If a job's next try is later, the clock that wrote it was wrong.
+#: The longest pause in seconds, random share included. If a job's next try is later, some clock is wrong.
 LONGEST = _MOST * (1 + _SCATTER)
-#: The longest wait for an external source, in seconds. It belongs to somebody else, and may be gone for good.
+#: The longest wait for an external source, in seconds. We do not run it, so it may never come back.
 SOURCE_PATIENCE = 60.0
 
 
 def outage(error: BaseException) -> Unavailable | None:
-    """Return the error of the unavailable store if that made a job fail, otherwise None."""
+    """Return the error of the unavailable store that caused `error`, or None if there is no such store."""
     if isinstance(error, Unavailable):
         return error
-    # The target's driver sees a broken source, which may be another of the configured stores.
+    # If the source is an unavailable store, the target reports a broken source, with the outage as its cause.
     if isinstance(error, SourceBroken) and isinstance(error.__cause__, Unavailable):
         return error.__cause__
     return None

@@ -1,8 +1,8 @@
 """Places: a store's place (directory, bucket, container) belongs to one store of one database.
 
-The core keeps a marker in each writable store, as a blob under a reserved key: the database's id and the
-store's name. The marker shows a second database that uses the same place, and a second store whose options
-lead there. Without it, each of the two would remove the other's images as orphans.
+The core keeps a marker in each writable store, as a blob under a reserved key. It contains the database's id
+and the store's name. If another database, or another store of this one, is configured with the same place, it
+finds the marker. Without the marker, each of the two would remove the other's images as orphans.
 
 An empty place is marked when it is created. A place that holds something is marked only when an operator
 claims it; until then clients are served, but nothing is repaired there. A foreign place is not used at all:
@@ -40,11 +40,11 @@ from calotype.transfers.markers import Contents, Marker, PlaceState, describe, d
 
 log = logging.getLogger(__name__)
 
-#: Maximum number of bytes that are read of a marker. Ours have about 150.
+#: Maximum number of bytes to read of a marker. A marker has about 150.
 _MARKER_MAX = 4096
 #: Seconds that the start waits for all stores together. A slower store is examined at its first use.
 START_PATIENCE = 5
-#: The number of reads, and the seconds between them, of a marker that another process is writing.
+#: How often to read a marker that another process is writing, and the pause between reads in seconds.
 _TRIES, _PAUSE = 10, 0.2
 _BATCH = 500
 _EXAMPLES = 5
@@ -53,7 +53,7 @@ _SERVED = (PlaceState.OWN, PlaceState.EMPTY, PlaceState.UNMARKED)
 
 
 class Place:
-    """The place of one writable store. Its methods may be called by several threads at once."""
+    """The place of one writable store, held by Places. Several threads may call its methods at once."""
 
     def __init__(self, store: CheckedStore, places: Places):
         self.name = store.name
@@ -61,7 +61,7 @@ class Place:
         self.marker: Marker | None = None
         self._logged = PlaceState.OWN
         self._places = places
-        # The same driver without a gate, because the gate is this place.
+        # This place is the gate of `store`, so its own calls use the driver without a gate.
         self._driver = CheckedStore(store.driver, bulkhead=store.bulkhead)
 
     def admit(self) -> None:
@@ -127,10 +127,10 @@ class Place:
             return self._look_for_marker()
 
     def claim(self, seen: Marker | None) -> PlaceState:
-        """Mark the place as this store's, replacing the marker that was `seen`, and return its state.
+        """Mark the place as this store's, and return its state. `seen` is the marker to replace, or None.
 
         Raises:
-            StoreError: the marker has changed since, or cannot be replaced or written.
+            StoreError: the marker is not `seen` any more, or it cannot be replaced or written.
         """
         with self._places.marking:
             self.look()
@@ -179,7 +179,7 @@ class Place:
         except Misconfigured as error:
             why = error.reason
         except StoreError:
-            return  # the creation reports it
+            return  # `create` will fail with the same error
         if count := self._places.database.count_images_in(self.name):
             raise Misconfigured(self.name, describe_lost(why, count, self._places.ini, self.name))
 
@@ -204,7 +204,7 @@ class Place:
         return location
 
     def _look_for_marker(self) -> PlaceState:
-        """Return the state once there is a marker, which this process or a faster one is writing."""
+        """Wait for the marker that this process or a faster one is writing, and return the state."""
         for _ in range(_TRIES):
             if self.look() in (PlaceState.OWN, PlaceState.FOREIGN):
                 return self.state
@@ -216,7 +216,7 @@ class Places:
     """The places of all writable stores of a catalog; each place becomes the gate of its store."""
 
     def __init__(self, database: Database, stores: Catalog, ini: str = "INI"):
-        """`ini` is the ini file and the variables of the command line, for the commands in messages."""
+        """`ini` is the ini file with the command line's variables. Commands in messages contain it."""
         self.database = database
         self.ini = ini
         self.marking = threading.Lock()
@@ -252,7 +252,7 @@ class Places:
         Raises:
             ConfigurationError: a named store is misconfigured, or its place is foreign.
         """
-        _ = self.database_id  # raises here rather than in a thread
+        _ = self.database_id  # read it here, so that an error is raised here and not in a thread
         errors: dict[str, StoreError] = {}
 
         def examine(name: str) -> None:
@@ -299,7 +299,7 @@ class Places:
     def open(self, name: str, *, named: bool) -> None:
         """Examine one store, and create its place if it has the option `create`.
 
-        Only a named store is checked here, because no other store stops the start; probes check the others.
+        Only a named store is checked here, because no other can stop the start. Probes check the others.
 
         Raises:
             StoreError: the store cannot be used now.
@@ -335,7 +335,4 @@ class Places:
             return
         # The reason names no path or bucket, because clients may see it, but the operator needs them.
         options = self._stores[name].driver.options
-        fields = type(options).model_fields
-        shown = [f"{key} = {value}" for key, value in options.shown().items() if fields[key].is_required()]
-        reason = with_arguments(for_operators(error), self.ini)
-        raise ConfigurationError(name, f"{reason} ({', '.join(shown)})" if shown else reason)
+        raise ConfigurationError(name, with_arguments(for_operators(error), self.ini) + options.place())

@@ -1,7 +1,7 @@
 """Probes: periodic checks that the database and each store answer, for `/readyz` and the metrics.
 
-A check can hang, so no request waits for one. One thread per probe repeats its check, and `/readyz` and the
-metrics report the last result, or that the check has not returned in time.
+A check can hang, so no request waits for one. Each probe repeats its check in a thread of its own. `/readyz`
+and the metrics report the last result, or that the check has not returned in time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from calotype.stores.errors import Busy, StoreError, StoreFull
 
 log = logging.getLogger(__name__)
 
-#: The longest time between two checks of the database, in seconds: a load balancer must soon stop using a
-#: machine that has lost its database.
+#: The longest time between two checks of the database, in seconds. It is short, because a load balancer must
+#: soon stop using a machine that has lost its database.
 _DATABASE_INTERVAL = 2
 
 
@@ -47,7 +47,7 @@ class _Result:
 class Probe:
     """The probe of the database or of one store. One thread runs it, and any thread may read the state."""
 
-    #: The ini file and variables of the command line, for commands in the log.
+    #: The ini file with the command line's variables. Commands in log messages contain it.
     arguments: str | None = None
 
     def __init__(self, name: str, check: Callable[[], None], interval: float, timeout: float):
@@ -85,7 +85,7 @@ class Probe:
         last, now = self._last, time.monotonic()
         if last is not None and now < last.at + self.interval + self._timeout:
             return last.state
-        # No check has returned in time: the running check hangs, or it is the first.
+        # No check has returned in time. Either the running check hangs, or it is the first one.
         is_new = last is None and now < self._since + self._timeout
         return ProbeState.UNKNOWN if is_new else ProbeState.UNAVAILABLE
 

@@ -1,4 +1,4 @@
-"""Readers between a client's bytes and a store: one inspects the bytes, one counts them against a quota."""
+"""Readers that pass a client's bytes on to a store. They inspect the bytes, or count them against a quota."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from calotype.stores.values import Reader
 from calotype.transfers.disk_formats import mismatch
 from calotype.transfers.inspection import Inspector, Verdict
 
-#: Bytes reserved at a time for a source of unknown length. A lower value needs more statements.
+#: Bytes reserved at a time for a source of unknown length. A lower value causes more SQL statements.
 RESERVED = 64 << 20
 
 
 def declared_format(image: Image) -> str | None:
-    """Return the disk format that an image's bytes must have, or None if they are not the disk itself."""
+    """Return the disk format that an image's bytes must have, or None if the bytes are a container."""
     return image.disk_format if image.container_format in (None, "bare") else None
 
 
 def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
     """Return a sentence if `after` declares a new format that the bytes do not have.
 
-    An unchanged declaration was judged when the bytes arrived, or is older than the inspection.
+    An unchanged declaration is not judged again. The inspection of the upload judged it, if there was one.
     """
     declared = declared_format(after)
     return mismatch(declared, detected) if declared != declared_format(before) else None
 
 
 class Source(Reader, Protocol):
-    """An image's incoming bytes, and their announced number if there is one."""
+    """A reader of an image's incoming bytes. It knows how many were announced."""
 
     @property
     def length(self) -> int | None:
-        """The number of bytes that the transport announced, or None."""
+        """The number of bytes that the transport announced, or None if it announced none."""
 
 
 class _Wrapper:
@@ -54,7 +54,7 @@ class _Wrapper:
 
 
 class Announced(_Wrapper):
-    """A source that reads from a reader, and has its announced length in bytes, None if unknown."""
+    """A source that reads from a reader. `length` is the announced number of bytes, or None."""
 
     def __init__(self, reader: Reader, length: int | None = None):
         super().__init__(reader)
@@ -62,7 +62,10 @@ class Announced(_Wrapper):
 
 
 class InspectingReader(_Wrapper):
-    """A source that ends with an error if its bytes are refused, so that the store keeps none of them."""
+    """A reader that inspects the bytes of its source. If it refuses them, their end is an error.
+
+    The error makes the store keep none of the bytes.
+    """
 
     def __init__(self, source: Reader, inspector: Inspector, *, enforce: bool):
         super().__init__(source)
@@ -88,7 +91,7 @@ class InspectingReader(_Wrapper):
 
 
 class QuotaReader(_Wrapper):
-    """A source of unknown length whose bytes are reserved before they are passed on.
+    """A reader of a source of unknown length. It reserves quota for the bytes before it passes them on.
 
     `reserve(total)` sets the reservation to `total` bytes, or raises LimitReached.
     """

@@ -1,4 +1,4 @@
-"""Removal: bytes are removed only after a committed unit of work has marked them for removal."""
+"""Removal of bytes. A blob is removed only after a committed unit of work has marked it for removal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Removal:
     """The two steps of a removal: marking blobs, and removing them. All threads share an instance."""
 
     def __init__(self, database: Database, stores: Catalog, limits: Limits, leases: Leases):
-        """`limits` are the quotas of projects, for counting the bytes of marked blobs."""
+        """`limits` are the limits on a project's usage, for the count of its bytes when blobs are marked."""
         self._database = database
         self._stores = stores
         self._limits = limits

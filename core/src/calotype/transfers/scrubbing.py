@@ -1,9 +1,9 @@
 """The scrubber: read stored copies again, slowly, and compare them with their records.
 
-One process at a time scrubs a store, under the lease of the store's row in `scrubs`. It reads copies that
-were never checked first, then those with the oldest check, and is idle while all were checked within the
-period. A copy is judged only while its store is available. If too many copies are bad, the store itself is
-suspect, and the scrubber stops until an operator resumes it.
+One process at a time scrubs a store, under the lease of the store's row in `scrubs`. It first reads copies
+that were never checked, then those whose last check is oldest. While all copies were checked within the
+period, it is idle. A copy is judged only while its store is available. If too many copies are bad, the store
+itself is suspect, and the scrubber stops until an operator resumes it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from calotype.transfers.transfers import Transfers
 
 log = logging.getLogger(__name__)
 
-#: Minimum number of bytes that a copy counts as, because opening it and recording the result take time.
+#: A copy counts as at least this many bytes, because opening it and recording the result take time.
 COPY_COST = 2 << 20
 #: Maximum number of copies that one query returns.
 _BATCH = 100
@@ -43,7 +43,7 @@ _AGAIN = 3600
 _SOON = 60
 #: A copy in quarantine is checked again after this time, or after the scrub period if that is shorter.
 _AGAIN_QUARANTINED = datetime.timedelta(days=1)
-#: A pass stops when more copies than this, and more than this share of the checked ones, are bad.
+#: A pass stops if more than _MOST_BAD copies and more than this share of the checked copies are bad.
 _MOST_BAD = 5
 _MOST_BAD_SHARE = 0.05
 _DAY = 86400
@@ -51,7 +51,7 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class Rechecked:
-    """The result of checking one copy for an operator; `fault` is None if nothing is wrong."""
+    """The result of checking one copy for an operator. `fault` is None if the copy is good."""
 
     copy: Copy
     fault: Fault | None
@@ -93,7 +93,7 @@ class Scrubber:
         return False
 
     def _due(self) -> list[Copy]:
-        """Return the next copies to check: once an hour those in quarantine, otherwise those that are due."""
+        """Return the next copies to check: those that are due, or once an hour those in quarantine."""
         now, clock, name = datetime.datetime.now(datetime.UTC), time.monotonic(), self.store.name
         self._deferred = {key: until for key, until in self._deferred.items() if until > clock}
         if clock >= self._next_quarantined:
@@ -127,7 +127,7 @@ class Scrubber:
             return False
 
     def _scrub(self, copies: list[Copy]) -> None:
-        """Do the claimed pass, beginning with these copies, and release the lease however it ends."""
+        """Do the claimed pass, beginning with these copies. Always release the lease at the end."""
         ended, stopped = False, None
         try:
             began = self._database.scrubs.find(self.store.name)
@@ -157,7 +157,7 @@ class Scrubber:
         """Check one copy, record the result, and return whether the pass can continue."""
         try:
             fault = look_twice(self.store, copy, self._pace.spend)
-        except Busy:  # clients use all slots for downloads: the copy itself may be good
+        except Busy:  # clients use all slots for downloads, so the copy was not read
             self._deferred[copy.key] = time.monotonic() + _SOON
             return True
         except StoreError as error:

@@ -61,7 +61,7 @@ class Sweeper:
             try:
                 claimed = self._claim(leased)
             except DatabaseError:
-                log.exception("a sweep could not claim what it found")
+                log.exception("a sweep could not claim an abandoned upload, or a blob that is pending delete")
                 failed += 1
                 continue
             if claimed:
@@ -75,7 +75,8 @@ class Sweeper:
     def _expired(self) -> list[LeasedLocation]:
         """Return the rows that no process holds any more.
 
-        For blobs that are pending delete, any process's clock is good enough, because nobody needs the blobs.
+        For blobs that are pending delete, the lease's end alone decides. A wrong clock does no harm there,
+        because no image needs these blobs.
         """
         now = self._leases.end(0)
         found = self._database.leased_locations(now, _SWEEP_BATCH)
@@ -106,7 +107,7 @@ class Sweeper:
                 unit.count_location(location.key, image.owner, Limits(), 0)
                 unit.doom_location(location.key, LocationState.INTENDED, self._leases.end())
                 if image.status in RECEIVING:
-                    # A job begins again from the image's old status; an upload ends as if it had failed.
+                    # An open job starts again with a queued image. Other uploads end as if they had failed.
                     again = unit.has_open_job(image.id)
                     after = Status.QUEUED if again else leased.on_failure or Status.KILLED
                     why = "The server that received the image ended before the upload did."

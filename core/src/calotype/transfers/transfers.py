@@ -55,8 +55,9 @@ class Transfers(Uploads):
         )
         away: Unavailable | None = None
         for location in image.locations:
-            if not location.quarantined and location != instead_of and location.store in self._stores:
+            if not location.quarantined and location != instead_of:
                 try:
+                    self._stores.require(location.store)
                     return self._copy_from(location, image, target, instead_of)
                 except StoreError as failure:
                     if failure.store != location.store:

@@ -1,8 +1,8 @@
 """Uploads: move bytes into a store, and record the end of each attempt.
 
 An attempt is recorded with a lease before its first byte moves. It ends in one unit of work, which changes
-the attempt's row only if it is as the attempt left it: a process whose lease expired, and whose attempt was
-ended by another process, cannot change anything.
+the attempt's row only if the row is as the attempt left it. Therefore a process cannot change anything after
+its lease has expired and another process has ended its attempt.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 RECEIVING = {Status.SAVING: AuditVerb.UPLOAD, Status.UPLOADING: AuditVerb.STAGE}
 #: The states of an attempt's row once the attempt has succeeded.
 _KEPT = (LocationState.STORED, LocationState.STAGED)
-#: Errors whose messages clients may read in the image's record. Any other is a bug here or in a driver.
+#: Errors whose messages clients may read in the image's record. Other errors are bugs, here or in a driver.
 WORDED = (SourceError, StoreError, DatabaseError, InspectorsUnavailable, NotAllowed, ImageGone, TakenOver)
 
 
@@ -77,7 +77,7 @@ class Uploads:
     def run(self, attempt: UploadAttempt, source: Reader, demands: Expectations) -> Image:
         """Move the bytes into the store, make the image active with them, and return it.
 
-        After an error, no bytes are left.
+        After an error, the bytes do not stay in the store.
 
         Raises:
             SourceError, StoreError, LimitReached: the upload failed; `status_reason` says why.
@@ -121,7 +121,7 @@ class Uploads:
             return staged
 
     def _inspected(self, attempt: UploadAttempt, source: Reader) -> Reader:
-        """Return the source with its inspection, if the settings ask for one."""
+        """Return a reader that inspects the source, or the source itself if inspection is off."""
         if self._settings.inspection == "off":
             return source
         declared = declared_format(attempt.image)
@@ -129,7 +129,7 @@ class Uploads:
         return InspectingReader(source, inspector, enforce=self._settings.inspection == "enforce")
 
     def _metered(self, attempt: UploadAttempt, source: Reader) -> Reader:
-        """Return the source with a quota on its bytes, if they were not counted when the attempt began."""
+        """Return a reader that reserves quota as bytes arrive, or the source itself if that is not needed."""
         if attempt.length is None and self._limits.bytes is not None:
             return QuotaReader(source, lambda total: self._recount(attempt, total))
         return source
@@ -183,8 +183,8 @@ class Uploads:
     def _fail(self, attempt: UploadAttempt, error: BaseException, gone: ImageGone) -> BaseException:
         """Record why the attempt failed, remove what it left, and return the error to raise.
 
-        If a sweep ended the attempt, the returned error says so, whatever the store reports about the bytes
-        that the sweep removed.
+        If a sweep ended the attempt, the returned error says so. The store's own error would be misleading,
+        because it may only report that the sweep removed the bytes.
         """
         told = gone if isinstance(error, (StatusConflict, ImageNotFound)) else error
         if isinstance(told, NotAllowed):
@@ -207,7 +207,7 @@ class Uploads:
 
     @retry_on_conflict
     def _write_failure(self, attempt: UploadAttempt, why: str) -> _End:
-        """Mark the attempt's bytes for removal and move its image on, or find out how the attempt ended."""
+        """Mark the attempt's bytes for removal, update its image, and return how the attempt ended."""
         image_id = attempt.image.id
         with self._database.unit(frees=True) as unit:
             image = unit.any_image(image_id)
@@ -218,7 +218,7 @@ class Uploads:
                 return _End.DELETED if image.status is Status.DELETED else _End.TAKEN_OVER
             unit.count_location(attempt.key, image.owner, self._limits, 0)
             if attempt.on_failure is not attempt.image.status:
-                with contextlib.suppress(StatusConflict):  # deleted meanwhile: it stays deleted
+                with contextlib.suppress(StatusConflict):  # an image that was deleted stays deleted
                     unit.move(image_id, {attempt.image.status}, attempt.on_failure, status_reason=why)
             _audit(unit, attempt, why, Outcome.FAILED)
             return _End.FAILED

@@ -13,7 +13,7 @@ from calotype.stores.values import Reader
 class Verified:
     """A reader of a whole image that passes on the last block only if the SHA-256 of all bytes is right.
 
-    If the bytes are wrong, the client therefore gets fewer bytes than were announced, and notices.
+    If the bytes are wrong, the client therefore gets fewer bytes than were announced, and notices the error.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Work that is repeated.
+    """Work that a thread of Background repeats until the process ends.
 
     Attributes:
         name: The name of the work's thread, which the log shows.

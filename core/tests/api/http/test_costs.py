@@ -171,7 +171,7 @@ def test_a_number_that_cannot_be_represented_is_refused_at_any_depth(number: str
             parse_document(form.format(number).encode())
 
 
-def test_a_document_can_be_nested_twenty_deep() -> None:
+def test_a_document_nested_more_than_twenty_deep_is_refused() -> None:
     parse_document(b"[" * 20 + b"]" * 20)
     for deep in (21, 5000, 90_000):
         with pytest.raises(InvalidRequest):

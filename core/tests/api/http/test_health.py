@@ -44,7 +44,7 @@ def test_an_administrator_sees_the_running_processes(app, tokens):
     assert MOMENT.fullmatch(process["last_seen"])
 
 
-def test_other_callers_need_no_token_and_see_no_processes(app, tokens):
+def test_a_caller_who_is_no_administrator_sees_readiness_without_processes(app, tokens):
     for headers in ({}, {"X-Auth-Token": token(tokens, "member")}, {"X-Auth-Token": "wrong"}):
         assert app.get("/readyz", headers=headers).json.keys() == {"database", "stores"}
 

@@ -42,7 +42,7 @@ def test_dashes_and_capitals_in_a_name_are_folded(name, value, upper):
     assert {**found.fields, **found.properties} == {name: value}
 
 
-def test_other_headers_are_ignored():
+def test_a_header_without_the_meta_prefix_is_ignored():
     found = decode([("Host", "x"), ("X-Image-Met", "y"), ("X-Glance-Registry-Purge-Props", "true")])
 
     assert (found.fields, found.properties) == ({}, {})
@@ -105,13 +105,13 @@ def test_ascii_digits_are_parsed_as_an_integer(text, value):
         "-1.5",
     ],
 )
-def test_other_texts_are_not_integers(text):
+def test_text_with_anything_but_ascii_digits_is_refused_as_an_integer(text):
     with pytest.raises(InvalidRequest, match="Cannot convert size to an integer"):
         read_integer("size", text)
 
 
 @pytest.mark.parametrize("text", ["-1", "-0", "-9223372036854775808"])
-def test_a_negative_number_is_refused(text):
+def test_a_negative_integer_is_refused_as_negative(text):
     with pytest.raises(InvalidRequest, match="size: it cannot be negative"):
         read_integer("size", text)
 
@@ -137,5 +137,5 @@ def test_a_word_for_true_is_parsed_as_true(text):
 
 
 @pytest.mark.parametrize("text", ["", "0", "f", "false", "off", "no", "none", "2", "truee", "\uff11"])
-def test_every_other_word_is_parsed_as_false(text):
+def test_every_word_that_does_not_mean_true_is_parsed_as_false(text):
     assert read_boolean(text) is False

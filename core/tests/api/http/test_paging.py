@@ -44,7 +44,7 @@ def encoded(value: Any) -> str:
 
 
 @given(st.fixed_dictionaries(VALUES_OF))
-def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
+def test_the_position_in_a_next_link_is_read_back_unchanged(values: dict[str, Any]) -> None:
     """r1-H7"""
     values = {name: values[name] for name in FIELDS}
     parameters = link_parameters(values["id"], values)
@@ -59,7 +59,7 @@ def test_a_position_is_read_back_unchanged(values: dict[str, Any]) -> None:
         st.text(max_size=60), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(encoded)
     )
 )
-def test_any_other_position_is_refused(text: str) -> None:
+def test_text_that_is_not_a_position_is_refused(text: str) -> None:
     """r1-H7: a refused position does not reach the database."""
     with pytest.raises(InvalidRequest, match="follow the `next` link"):
         read({"marker": new_id(), VALUES: text})

@@ -107,7 +107,7 @@ def test_each_view_names_its_permission(application: Router) -> None:
     assert [described(view) for view, permissions in views if len(permissions) != 1] == []
 
 
-def test_only_these_views_need_no_permission(application: Router) -> None:
+def test_only_the_listed_views_need_no_permission(application: Router) -> None:
     found = {
         described(view)
         for view, names in views_of(application)

@@ -133,7 +133,7 @@ def refusals(steps: list[Step]) -> list[str]:
 
 
 def findings(bench: Bench, state: FindingState = FindingState.OPEN) -> list[Finding]:
-    return list(bench.database.findings(state, limit=5000).findings)
+    return list(bench.database.findings(state, limit=5000).records)
 
 
 def opened(bench: Bench) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import io
 from calotype.model.fields import new_id
 from calotype.model.findings import FindingKind, FindingState
 from calotype.model.uploads import new_key
+from calotype.testing.memory import Attempt
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan
 from core.tests.transfers.fsck.stores import (
@@ -111,7 +112,7 @@ def test_deleting_an_image_closes_the_findings_about_it(bench: Bench) -> None:
 
 def test_a_finding_about_an_orphan_closes_once_the_orphan_is_gone(bench: Bench) -> None:
     stray(bench)
-    bench.store.shelf.attempts[1] = (new_key(new_id()), io.BytesIO())
+    bench.store.shelf.attempts[1] = Attempt(new_key(new_id()), io.BytesIO())
     run(bench)
     assert [one.kind for one in findings(bench)] == ["orphan", "leftover"]
     bench.store.shelf.blobs.clear()

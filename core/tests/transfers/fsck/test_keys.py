@@ -11,6 +11,7 @@ from calotype.database.tables import LocationRow
 from calotype.model.fields import new_id
 from calotype.model.findings import FindingKind
 from calotype.model.uploads import keys_in, new_key
+from calotype.testing.memory import Attempt
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan, Problem
 from core.tests.transfers.fsck.stores import AT_ONCE, REPAIR, findings, key_of, problems, run, stray, upload
@@ -79,8 +80,8 @@ def test_an_objects_key_is_looked_up_in_the_rows_of_all_stores_and_states(bench:
 def test_parts_of_an_upload_with_the_key_of_a_row_are_no_leftover(bench: Bench) -> None:
     """r1-A3: the rule for blobs also holds for parts that unfinished uploads left."""
     key = key_of(bench, upload(bench))
-    bench.store.shelf.attempts[1] = (f"obs2:{key}", io.BytesIO())
-    bench.store.shelf.attempts[2] = (gone := new_key(new_id()), io.BytesIO())
+    bench.store.shelf.attempts[1] = Attempt(f"obs2:{key}", io.BytesIO())
+    bench.store.shelf.attempts[2] = Attempt((gone := new_key(new_id())), io.BytesIO())
 
     assert problems(run(bench, REPAIR)) == [("leftover", gone)]
     assert list(bench.store.shelf.attempts) == [1]

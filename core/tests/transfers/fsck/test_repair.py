@@ -10,6 +10,7 @@ from sqlalchemy import delete, update
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.model.fields import new_id
 from calotype.model.uploads import new_key
+from calotype.testing.memory import Attempt
 from calotype.transfers.fsck.check import FEW, MANY, Check
 from calotype.transfers.fsck.steps import Plan
 from core.tests.transfers.fsck.stores import (
@@ -90,7 +91,7 @@ def test_a_repair_that_would_empty_a_store_needs_the_operators_agreement(bench: 
 def test_parts_of_uploads_count_towards_the_number_that_a_repair_removes(bench: Bench) -> None:
     """r1-A4: they also belong to another database if the database is the wrong one."""
     for number in range(FEW + 1):
-        bench.store.shelf.attempts[number] = (new_key(new_id()), io.BytesIO())
+        bench.store.shelf.attempts[number] = Attempt(new_key(new_id()), io.BytesIO())
 
     assert len(refusals(run(bench, REPAIR))) == 1
     assert len(bench.store.shelf.attempts) == FEW + 1

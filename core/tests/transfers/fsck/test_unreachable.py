@@ -48,7 +48,7 @@ def test_an_unavailable_store_is_unreachable_with_all_its_images(bench: Bench) -
     assert (finding.subject, finding.detail) == ("", "it cannot be reached")
 
 
-def test_an_unavailable_store_without_images_is_unreachable_too(bench: Bench) -> None:
+def test_an_unavailable_store_without_images_is_reported_as_unreachable(bench: Bench) -> None:
     """r1-H8"""
     bench.store.is_away = True
 

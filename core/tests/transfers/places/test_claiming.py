@@ -7,6 +7,7 @@ import pytest
 from calotype.stores import StoreError
 from calotype.stores.contract import MARKER_KEY
 from calotype.testing import MemoryStore
+from calotype.testing.memory import Attempt
 from calotype.transfers import places as module
 from calotype.transfers.markers import PlaceState
 from core.tests.transfers.places.opening import open_place, put
@@ -47,7 +48,7 @@ def test_a_place_that_was_marked_after_it_was_shown_cannot_be_claimed(database, 
 
 def test_a_place_with_an_unfinished_marker_can_be_claimed(database, options):
     put(options)
-    options.shelf.attempts[1] = (MARKER_KEY, io.BytesIO(b"half"))
+    options.shelf.attempts[1] = Attempt(MARKER_KEY, io.BytesIO(b"half"))
     place = open_place(database, MemoryStore("a", options))[1]
 
     assert place.claim(None) is PlaceState.OWN

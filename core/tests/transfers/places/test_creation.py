@@ -7,6 +7,7 @@ import pytest
 
 from calotype.stores import Listing, StoreError, Unavailable
 from calotype.testing import MemoryStore
+from calotype.testing.memory import Attempt
 from calotype.transfers import places as module
 from calotype.transfers.markers import PlaceState
 from core.tests.transfers.places.opening import open_place, put
@@ -44,7 +45,7 @@ def test_a_place_that_holds_anything_is_not_marked_on_creation(database, options
     if what == "blob":
         put(options)
     else:
-        options.shelf.attempts[1] = ("k", io.BytesIO(b"half"))
+        options.shelf.attempts[1] = Attempt("k", io.BytesIO(b"half"))
     place = open_place(database, MemoryStore("a", options))[1]
 
     assert place.create() is PlaceState.UNMARKED

@@ -9,6 +9,7 @@ from calotype.model.uploads import new_key
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import KEY, MARKER_KEY
 from calotype.testing import MemoryStore
+from calotype.testing.memory import Attempt
 from calotype.transfers.markers import Marker, PlaceState
 from core.tests.transfers.places.opening import open_place, put
 
@@ -73,6 +74,6 @@ def test_a_marker_is_not_listed_where_locations_do_not_show_the_key(database, op
 
 
 def test_a_marker_that_was_begun_and_not_finished_is_not_listed(options):
-    options.shelf.attempts[1] = (MARKER_KEY, io.BytesIO(b"half"))
+    options.shelf.attempts[1] = Attempt(MARKER_KEY, io.BytesIO(b"half"))
 
     assert list(CheckedStore(MemoryStore("a", options)).attempts()) == []

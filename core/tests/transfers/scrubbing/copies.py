@@ -100,7 +100,7 @@ class Place:
         return found
 
     def findings(self, state: FindingState = FindingState.OPEN) -> set[tuple]:
-        return {(one.kind, one.image_id) for one in self.database.findings(state).findings}
+        return {(one.kind, one.image_id) for one in self.database.findings(state).records}
 
 
 def read(place: Place, image_id: str) -> bytes:

@@ -112,7 +112,7 @@ def test_a_process_that_ends_releases_the_pass_and_another_continues_it(place: P
     assert done.ended_at is not None
 
 
-def test_reading_waits_for_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scrubber_waits_so_that_it_reads_no_faster_than_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     ending = threading.Event()
     monkeypatch.setattr(ending, "wait", lambda seconds: waited.append(seconds))

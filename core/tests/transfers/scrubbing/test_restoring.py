@@ -36,8 +36,8 @@ def test_nothing_is_removed_if_the_other_copy_is_bad_too(place: Place) -> None:
     assert len(place.one.shelf.blobs) == 1
     assert len(place.two.shelf.blobs) == 1
     assert place.findings() == {("wrong digest", image_id)}
-    assert {one.state for one in place.database.findings().findings} == {"open"}
-    assert len(place.database.findings(store="two").findings) == 1, "the other copy is suspect now"
+    assert {one.state for one in place.database.findings().records} == {"open"}
+    assert len(place.database.findings(store="two").records) == 1, "the other copy is suspect now"
 
 
 def test_nothing_is_restored_into_a_read_only_store(place: Place, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
 """Metadata definitions below /v2/metadefs, which dashboards and clients read.
 
-`tables` and `database` store them, `verbs` has the rules, `rights` the table of rights, and `resources`,
-`views`, `codec` and `schemas` are their part of the dialect v2.
+`tables` and `database` store the definitions, `verbs` contains the rules, and `rights` the table of rights.
+`resources`, `views`, `codec` and `schemas` add the definitions to the dialect v2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Translation between metadata definitions and JSON documents, and of the query strings of lists."""
+"""Translate between metadata definitions and JSON documents, and read the query strings of lists."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
 
 
 def read_namespace_fields(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
-    """Return the draft for an update of a namespace, without the definitions that clients may send along."""
+    """Return the draft for an update of a namespace. Definitions in the document are ignored."""
     given = _writable(document)
     fields = {name: value for name, value in given.items() if name not in _CONTENTS}
     schemas.check("namespace", fields)
@@ -133,7 +133,7 @@ def _after(request: Request, listing: NamespaceQuery) -> Mapping[str, Any] | Non
 
 
 def tags_asked_for(request: Request, tags: Iterable[Definition]) -> list[Definition]:
-    """Return the page of a namespace's tags that a request asks for."""
+    """Return the page of the tags that the request asks for, or all tags if it has no limit."""
     query = request.GET
     key = _read_sort(request, "name")
     ordered = sorted(tags, key=lambda tag: (getattr(tag, key.field), tag.name), reverse=key.descending)
@@ -150,7 +150,7 @@ def namespace_document(
 ) -> dict[str, Any]:
     """Return a namespace as JSON values, with the given definitions.
 
-    The names of properties get the prefix that the namespace has for `resource_type`.
+    If `resource_type` is given, each property's name begins with the prefix for this type.
     """
     document: dict[str, Any] = {
         "namespace": namespace.name,

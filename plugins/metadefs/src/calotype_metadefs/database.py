@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from calotype.database.keysets import page_of
+from calotype.database.keysets import Page, cut_page, page_of
 from calotype.database.pages import AT_ONCE
 from calotype.database.retry import LockConflict
 from calotype.database.statements import Queries, UnitPart, now
@@ -98,14 +98,6 @@ class NamespaceQuery:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class NamespacePage:
-    """A page of a list of namespaces. `more` is true if the list continues after it."""
-
-    namespaces: list[Namespace]
-    more: bool
-
-
 class Definitions(Queries):
     """The queries for namespaces, definitions and resource types; shared by all threads."""
 
@@ -114,16 +106,16 @@ class Definitions(Queries):
         row = self._first(select(_NAMESPACES).where(_NAMESPACES.c.namespace == name))
         return None if row is None else Namespace(*row)
 
-    def page(self, listing: NamespaceQuery) -> NamespacePage:
+    def page(self, listing: NamespaceQuery) -> Page[Namespace]:
         """Return a page of the namespaces that match the query."""
         if listing.limit == 0:
-            return NamespacePage([], more=False)
+            return Page((), more=False)
         conditions = [list(_conditions(listing))]
         rows = self._all(page_of(select(_NAMESPACES), _NAMESPACES.c.id, conditions, _SORTED, listing))
-        return NamespacePage([Namespace(*row) for row in rows[: listing.limit]], len(rows) > listing.limit)
+        return cut_page(rows, listing.limit, lambda row: Namespace(*row))
 
     def contents(self, namespaces: Iterable[Namespace], *kinds: Kind) -> dict[int, list[Definition]]:
-        """Return each namespace's definitions, by its id; only those of `kinds` if any are given."""
+        """Return the definitions by namespace id; only those of `kinds` if any are given."""
         found: dict[int, list[Definition]] = {namespace.id: [] for namespace in namespaces}
         for row in self._all(_contents(list(found), kinds)) if found else ():
             found[row.namespace_id].append(_definition(row))
@@ -221,7 +213,7 @@ class LockedNamespace(UnitPart):
 
 
 def add_namespace(connection: Connection, name: str, fields: Mapping[str, Any]) -> LockedNamespace:
-    """Insert a namespace.
+    """Insert a namespace and return it, locked.
 
     Raises:
         DuplicateDefinition: the name is taken.

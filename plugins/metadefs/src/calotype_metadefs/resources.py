@@ -54,7 +54,7 @@ def visible_namespace(request: Request, name: str) -> Namespace | None:
 
 
 class InNamespace(Resource):
-    """A resource in a namespace. It has the namespace as it was when the request arrived."""
+    """A resource in a namespace. `namespace` is the record as it was when the request arrived."""
 
     def __init__(self, request: Request, name: str, parent: Resource, namespace: Namespace):
         super().__init__(request, name, parent)
@@ -73,13 +73,13 @@ class NamespaceResource(InNamespace):
 
 
 class Part(InNamespace):
-    """Definitions of one kind in a namespace. The rights over the namespace apply."""
+    """One or all definitions of a kind in a namespace. The rights over the namespace apply."""
 
     kind: ClassVar[Kind]
 
 
 class Several(Part):
-    """All definitions of a kind. Its children are single definitions, which need not exist."""
+    """All definitions of a kind. Every name has a child, even if no such definition exists."""
 
     one: ClassVar[type[Part]]
 

@@ -1,8 +1,8 @@
 """The rights over metadata definitions, in the terms of `calotype.model.policy`.
 
 Only administrators have the right DEFINE, which is to create, change and remove definitions. Every caller
-that may list may also VIEW a public namespace. Only the project that owns it and administrators may VIEW a
-private one. For all other callers, it does not exist.
+that may list images may also VIEW public namespaces. A private namespace can only be viewed by administrators
+and by the project that owns it; all other callers get 404.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class MetadefSchemas:
         }
 
     def check(self, name: str, document: object) -> None:
-        """Check a document against the schema "namespace", "tags" or of a Kind; raises InvalidRequest."""
+        """Check a document; raises InvalidRequest. `name` is "namespace", "tags" or a Kind."""
         check_document(self._compiled[name], document, name)
 
 

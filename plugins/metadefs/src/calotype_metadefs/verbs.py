@@ -1,10 +1,11 @@
 """The verbs on metadata definitions: keys and values that are useful on images, flavors and volumes.
 
-The service only stores definitions, for dashboards and clients to show. It checks no image against them. Each
-verb that changes something checks the caller's right in its unit of work. Nothing here knows HTTP.
+The service only stores definitions, for dashboards and clients to show. It does not check images against
+them. Each verb that changes something checks the caller's right in its unit of work. This module does not
+know HTTP.
 
 A namespace holds definitions of four kinds (`Kind`). A protected namespace cannot be deleted, and nothing can
-be removed from it. Its contents are limited, because it is shown as a whole.
+be removed from it. The contents of a namespace are limited, because one response shows all of them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ BYTES_MAX = 1 << 20
 
 _NAME_LENGTHS = {Kind.ASSOCIATION: SHORT_MAX}
 _FIELD_LENGTHS = {"display_name": SHORT_MAX, "description": DESCRIPTION_MAX}
-# Names become segments of paths, and get into logs and terminals.
+# Names become segments of paths, and appear in logs and terminals.
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff/]")
 # Texts may have several lines.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -79,7 +80,7 @@ class NamespaceDraft:
 
 
 class Metadefs:
-    """The verbs on metadata definitions of one database, shared by all threads.
+    """The verbs on metadata definitions of one database. All threads share an instance.
 
     `definitions` has the queries.
     """
@@ -152,7 +153,7 @@ class Metadefs:
         return found
 
     def find_property(self, namespace: Namespace, name: str, resource_type: str | None) -> Definition:
-        """Return a property; raises NotFound. With a `resource_type`, `name` begins with its prefix."""
+        """Return a property; raises NotFound. If `resource_type` is given, `name` begins with its prefix."""
         if resource_type is not None:
             prefix = prefix_for(self.listed(namespace, Kind.ASSOCIATION), resource_type)
             if not name.startswith(prefix):
@@ -184,7 +185,7 @@ class Metadefs:
 
         Raises:
             NotFound: there is no definition with the name `old`.
-            InvalidRequest, RequestTooLarge, DuplicateDefinition: as `add`.
+            InvalidRequest, RequestTooLarge, DuplicateDefinition: for the same reasons as in `add`.
         """
         _check_definitions([draft])
         with self._locked(namespace, caller) as locked:
@@ -214,7 +215,7 @@ class Metadefs:
         Raises:
             Protected: the namespace is protected, and a tag would be removed.
             Conflict: two of the names are equal.
-            InvalidRequest, RequestTooLarge, DuplicateDefinition: as `add`.
+            InvalidRequest, RequestTooLarge, DuplicateDefinition: for the same reasons as in `add`.
         """
         drafts = [DefinitionDraft(Kind.TAG, name) for name in names]
         _check_definitions(drafts)
@@ -261,7 +262,7 @@ def _checked_fields(draft: NamespaceDraft) -> dict[str, Any]:
 
 
 def is_name(name: str, most: int = NAME_MAX) -> bool:
-    """Return whether this is a valid name, which can be a segment of a path."""
+    """Return whether this is a valid name, one that can be a segment of a path."""
     pathless = _NO_NAME.search(name) or name in (".", "..") or name.startswith("@@")
     return 0 < len(name) <= most and not pathless
 

@@ -50,7 +50,7 @@ def namespaces(context: Namespaces, request: Request) -> Response:
     page = database.page(listing)
     documents = (
         (link_parameters(one.name, listing.position(one)), codec.namespace_document(one, associations))
-        for one, associations in database.each_with(page.namespaces, Kind.ASSOCIATION)
+        for one, associations in database.each_with(page.records, Kind.ASSOCIATION)
     )
     return page_response(request, "namespaces", codec.ROOT, documents, more=page.more)
 
@@ -76,7 +76,7 @@ def show_namespace(context: NamespaceResource, request: Request) -> Response:
 
 @view_config(context=NamespaceResource, method="PUT", permission=DEFINE)
 def update_namespace(context: NamespaceResource, request: Request) -> Response:
-    """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields of a namespace. Missing ones get defaults."""
+    """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields. Missing fields get their defaults."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
     return json_response(
         codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
@@ -111,7 +111,7 @@ def properties(context: Properties, request: Request) -> Response:
 
 @view_config(context=Tags, method="GET", permission=policy.VIEW, decorator=without_body)
 def tags(context: Tags, request: Request) -> Response:
-    """GET .../tags: all tags, or a page of them if there is a limit."""
+    """GET .../tags: all tags of the namespace, or a page of them if the request has a limit."""
     listed = codec.tags_asked_for(request, request.metadefs.listed(context.namespace, context.kind))
     return json_response({"tags": [{"name": tag.name} for tag in listed]})
 
@@ -161,7 +161,7 @@ def clear(context: Several, request: Request) -> Response:
 
 @view_config(context=Property, method="GET", permission=policy.VIEW, decorator=without_body)
 def show_property(context: Property, request: Request) -> Response:
-    """GET .../properties/NAME: the property. With `resource_type`, NAME begins with the prefix for it."""
+    """GET .../properties/NAME: the property. If `resource_type` is given, NAME begins with its prefix."""
     name, resource_type = str(context.__name__), request.GET.get("resource_type")
     found = request.metadefs.find_property(context.namespace, name, resource_type)
     return json_response(codec.definition_document(context.namespace, found))

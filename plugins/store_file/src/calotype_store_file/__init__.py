@@ -33,16 +33,14 @@ from calotype.stores import (
     Reader,
     Size,
     Stored,
-    StoreError,
     StoreFull,
     StoreOptions,
-    Unavailable,
     WritableStore,
     give_to_owner_of,
     make_directory,
 )
 from calotype.stores.toolkit import key_of
-from calotype_store_file import layout, marker
+from calotype_store_file import faults, layout, marker
 from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
 
 __all__ = ["FileOptions", "FileStore"]
@@ -50,8 +48,6 @@ __all__ = ["FileOptions", "FileStore"]
 BLOCK = 1 << 19
 #: Bytes to keep free on the file system by default; 1 % of the file system if that is less.
 MIN_FREE = 256 << 20
-#: Errors that remain until an operator changes a path, an owner or a mode.
-OPERATORS = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 class FileOptions(StoreOptions):
@@ -156,23 +152,19 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                     yield Blob(match["key"] if match else "", status.st_size, layout.modified(status))
 
     def create(self) -> None:
-        """Create the directory with its marker, or mark an empty file system that is mounted there.
+        """Create the directory with its marker, or mark an existing empty one.
 
-        An empty directory that is not a mount point stays unchanged, because a disk may be missing there.
-        To use it, an operator puts an empty marker into it.
+        The core does not call this for an empty directory if the database has images in the store, because
+        then a disk is missing there.
         """
-        with self._translated():
-            path = self.options.path
-            if not path.exists():
-                self._make(path)
-            elif path.is_mount() and not set(os.listdir(path)) - {"lost+found"}:
-                with contextlib.suppress(FileExistsError):
-                    marker.write_new(path / marker.MARKER, self.name)
-            with self._root(adopt=True):
+        with self._translated(), self._explained():
+            if not self.options.path.exists():
+                self._make(self.options.path)
+            with self._root(adopt=True, begin=True):
                 pass
 
     def check(self) -> None:
-        with self._translated(), self._root() as root:
+        with self._translated(), self._explained(), self._root() as root:
             self._need_room(root, None, 1)
 
     # Paths.
@@ -192,8 +184,11 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                 raise BlobNotFound(self.name, "there is no such image file") from None
 
     @contextlib.contextmanager
-    def _root(self, *, adopt: bool = False) -> Iterator[int]:
-        """Open the store's directory, and check that it is the store's own."""
+    def _root(self, *, adopt: bool = False, begin: bool = False) -> Iterator[int]:
+        """Open the store's directory, and check that it is the store's own.
+
+        With `adopt` an empty marker gets the store's name, and with `begin` an empty directory gets a marker.
+        """
         try:
             root = os.open(self.options.path, layout.DIRECTORY)
         except FileNotFoundError as error:
@@ -207,6 +202,9 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                 raise Misconfigured(
                     self.name, "its directory is writable by its group or others: run chmod go-w on it"
                 )
+            if begin and not set(os.listdir(root)) - {"lost+found"}:
+                with contextlib.suppress(FileExistsError):
+                    marker.write_new(self.options.path / marker.MARKER, self.name)
             self._check_marker(root, adopt)
             yield root
         finally:
@@ -225,7 +223,10 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
             owner = marker.adopt(root, self.name)
         if owner not in ("", self.name):
             raise Misconfigured(
-                self.name, f"its directory belongs to another store: see {marker.MARKER} in it"
+                self.name,
+                "its directory belongs to another store",
+                remedy=f", which is {owner!r}, as {marker.MARKER} in it says: give each store a path of its "
+                f"own, or after a change of name write {self.name} into that file",
             )
 
     def _make(self, path: Path) -> None:
@@ -328,16 +329,12 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         try:
             yield
         except OSError as error:
-            raise self._error(error) from error
+            raise faults.store_error(self.name, error) from error
 
-    def _error(self, error: OSError) -> StoreError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return StoreFull(self.name, "its disk is full")
-        if error.errno == errno.EFBIG:
-            return StoreFull(self.name, "its file system does not allow files of this size")
-        kind = Misconfigured if error.errno in OPERATORS else Unavailable
-        cure = ""
-        if error.errno in (errno.EACCES, errno.EPERM):
-            cure = ": the user that the service runs as must own it, and be able to enter its parents"
-        reason = f"its directory cannot be used ({os.strerror(error.errno or errno.EIO)}){cure}"
-        return kind(self.name, reason)
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Tell operators whose the directory is, and what to run, if this user may not create or use it."""
+        try:
+            yield
+        except PermissionError as error:
+            raise faults.refused(self.name, self.options.path) from error

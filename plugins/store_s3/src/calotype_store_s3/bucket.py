@@ -6,16 +6,16 @@ import logging
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3.session
+from botocore.client import BaseClient
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from calotype.stores import StoreError
 from calotype_store_s3.errors import explain
 from calotype_store_s3.options import S3Options
-
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
 
 #: Maximum idle connections for reads, in addition to the connections that send parts.
 READERS = 32
@@ -82,10 +82,6 @@ class Bucket:
 
 
 def _client(options: S3Options, endpoint: str | None) -> BaseClient:
-    # boto3 is loaded with the first client, so that an unused driver takes no memory.
-    import boto3.session
-    from botocore.config import Config
-
     # At DEBUG botocore logs the access key and each request's signature.
     logging.getLogger("botocore").setLevel(logging.INFO)
     secret, proxy = options.secret_key, options.proxy

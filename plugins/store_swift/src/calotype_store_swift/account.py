@@ -1,7 +1,4 @@
-"""The connections of one store to its Swift account. No other module calls swiftclient or keystoneauth1.
-
-The driver loads this module at its first call, because the two libraries take 11 MiB.
-"""
+"""The connections of one store to its Swift account. No other module calls swiftclient or keystoneauth1."""
 
 from __future__ import annotations
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from calotype.stores import BlobChanged, Reader
 from calotype.stores.toolkit import ResumingReader
-
-if TYPE_CHECKING:
-    from calotype_store_swift.account import Account
+from calotype_store_swift.account import Account
 
 
 class SwiftReader(ResumingReader):

@@ -9,7 +9,6 @@ import io
 import itertools
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from calotype.stores import (
     Blob,
@@ -26,13 +25,11 @@ from calotype.stores import (
 )
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
+from calotype_store_swift.account import Account
 from calotype_store_swift.options import MISSING, SwiftOptions
 from calotype_store_swift.reader import SwiftReader
 from calotype_store_swift.segments import SEGMENT, segment_sizes
 from calotype_store_swift.upload import Place, Upload
-
-if TYPE_CHECKING:
-    from calotype_store_swift.account import Account
 
 PREFIX = "swift:"
 #: The maximum number of segments in a manifest, if Swift does not report it.
@@ -66,7 +63,8 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
             self._head(key)
             return io.BytesIO()
         try:
-            return SwiftReader(self._account, self._container(key), key, offset, length)
+            with self._needing_container(key):
+                return SwiftReader(self._account, self._container(key), key, offset, length)
         except StoreError as error:
             if self._account.status_of(error) == 416:
                 return io.BytesIO()
@@ -164,9 +162,6 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
     def _account(self) -> Account:
         with self._lock:
             if self._opened is None:
-                # Its libraries take 11 MiB, so a process that never uses the store does not load them.
-                from calotype_store_swift.account import Account
-
                 self._opened = Account(self.name, self.options)
             return self._opened
 
@@ -207,11 +202,24 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
             self._manifest_max = int(limits.get("max_manifest_segments", MANIFEST_MAX))
         return self._manifest_max
 
+    @contextlib.contextmanager
+    def _needing_container(self, key: str) -> Iterator[None]:
+        """Raise Misconfigured instead of BlobNotFound if the container of the object is missing, too."""
+        try:
+            yield
+        except BlobNotFound:
+            self._account.call("head_container", self._container(key), writing=True)
+            raise
+
     def _head(self, key: str) -> dict[str, str]:
-        return self._account.call("head_object", self._container(key), key)
+        with self._needing_container(key):
+            return self._account.call("head_object", self._container(key), key)
 
     def _exists(self, key: str) -> bool:
-        return self._account.find(self._container(key), key) is not None
+        with contextlib.suppress(BlobNotFound):
+            self._head(key)
+            return True
+        return False
 
     def _remove(self, key: str) -> None:
         static = "x-static-large-object" in self._head(key)

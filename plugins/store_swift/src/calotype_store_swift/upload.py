@@ -19,14 +19,12 @@ import logging
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from calotype.stores import BlobNotFound, Duplicate, Reader, Stored, StoreError
 from calotype.stores.toolkit import Part, PartLimits, PartReader
+from calotype_store_swift.account import Account
 from calotype_store_swift.segments import PartBody, md5_of
-
-if TYPE_CHECKING:
-    from calotype_store_swift.account import Account
 
 log = logging.getLogger(__name__)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from calotype_store_webdav import WebdavStore
 
 from calotype.stores.options import read_options
-from calotype.testing import StoreConformance
+from calotype.testing import Fault, FaultProxy, StoreConformance
 
 
 @pytest.mark.campaign
@@ -26,9 +28,28 @@ class TestWebdavStore(StoreConformance):
     def _folder(self, nginx_dav: Mapping[str, str]) -> None:
         self.folder = Path(nginx_dav["NGINX_DAV_FILES"], "images")
 
+    @contextlib.contextmanager
+    def take_away(self, store: WebdavStore) -> Iterator[None]:
+        away = self.folder.rename(self.folder.with_name("away"))
+        yield
+        away.rename(self.folder)
+
     def leftovers(self, store: WebdavStore) -> list[Path]:
         claims = (path for path in self.folder.iterdir() if not (path / "image").exists())
         return sorted([*claims, *self.folder.glob("*/part")])
+
+    @contextlib.contextmanager
+    def full(self, store: WebdavStore) -> Iterator[WebdavStore]:
+        """A server that answers each PUT with 507, Insufficient Storage."""
+        server = urlsplit(store.options.url)
+        with FaultProxy(server.hostname, server.port) as proxy:
+            proxy.inject(Fault("PUT ", status=507), times=None)
+            with contextlib.closing(self._at(store, f"{proxy.url}{server.path}")) as full:
+                yield full
+
+    @staticmethod
+    def _at(store: WebdavStore, url: str) -> WebdavStore:
+        return WebdavStore(store.name, store.options.model_copy(update={"url": url}))
 
 
 @pytest.mark.campaign
@@ -36,6 +57,7 @@ class TestWebdavStoreOverTls(TestWebdavStore):
     """The same cases over TLS, with a smaller large blob."""
 
     large_size = 8 << 20
+    full = StoreConformance.full  # the proxy has no TLS
 
     @pytest.fixture
     def options(self, options: dict[str, str], nginx_dav: Mapping[str, str]) -> dict[str, str]:

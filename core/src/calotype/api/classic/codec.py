@@ -1,7 +1,8 @@
 """The codec of the classic dialect: read headers into fields, and write images as headers and JSON.
 
-As in the first API, `type` is derived from the disk and container formats, and null is `None` in headers.
-Fields that only the server sets are ignored, and so are unknown ones.
+The dialect is that of OpenStack's earliest image service. Its `type` is derived from the disk and container
+formats, and null is written as `None` in headers. Fields that only the server sets are ignored, and so are
+unknown fields.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 
 def read_draft(request: Request) -> ImageFields:
-    """Return the fields in the headers, and log an unknown name; raises InvalidRequest for a bad value."""
+    """Return the fields in the headers; raises InvalidRequest for a bad value.
+
+    Unknown names are ignored, and the first of them is logged.
+    """
     meta = meta_headers.decode(request.headers.items())
     given = meta.fields
     if unknown := sorted(given.keys() - _SETTABLE - _IGNORED):
@@ -82,12 +86,12 @@ def _read_fields(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def image_brief(image: Image) -> dict[str, Any]:
-    """Return an entry of the brief list."""
+    """Return an image's entry in the brief list."""
     return {"id": image.id, "name": image.name, "type": _type(image), "size": image.size or 0}
 
 
 def image_detail(image: Image) -> dict[str, Any]:
-    """Return the record as JSON values, without the location."""
+    """Return the complete record as JSON values, without the location."""
     document = {
         **image_brief(image),
         "store": image.store,

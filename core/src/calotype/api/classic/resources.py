@@ -1,4 +1,4 @@
-"""The classic dialect's part of the tree: /images and /images/ID."""
+"""The classic dialect's part of the resource tree: /images and /images/ID."""
 
 from __future__ import annotations
 

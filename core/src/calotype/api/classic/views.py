@@ -1,7 +1,7 @@
 """The views of the classic dialect: each reads headers, calls one verb, and returns the response.
 
-A request that creates an image, or completes a reserved one, either has a body, or names a location, or does
-neither. An empty body counts as no body, even if it is chunked.
+A request that creates an image, or completes a reserved one, has a body, or names a location, or has neither.
+An empty body counts as no body, even if it is chunked.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def detail(context: ClassicImages, request: Request) -> Response:
 
 @view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
 def root(context: Root, request: Request) -> Response:
-    """GET /: the brief list, and the versions, which clients request before they have a token."""
+    """GET /: the brief list and the API versions. The list is empty if the caller may not list images."""
     versions = version_document(request)
     try:
         if request.has_permission(policy.LIST):
@@ -113,7 +113,7 @@ def delete(context: ClassicImage, request: Request) -> Response:
 
 
 def _give(request: Request, image: Image | None) -> dict[str, Any] | None:
-    """Store the request's body or register its location, and return the record; None if it has neither."""
+    """Store the body or register the location, and return the record; None if the request has neither."""
     if request.has_body:
         body = upload_body(request)
         return _image(request.lifecycle.upload(_change(request, image), body))
@@ -132,7 +132,7 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
-    """Return an error as the first API did: in text/plain, and with "Image not found" for "Not found"."""
+    """Return an error as plain text, with "Image not found" instead of "Not found" for old clients."""
     return errors.plain_text(request, status, "Image not found" if text == "Not found" else text)
 
 

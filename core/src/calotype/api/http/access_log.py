@@ -1,4 +1,4 @@
-"""The tween around every request: it writes the access log, and lets the server replace a waiting worker."""
+"""The tween around every request: it writes the access log, and lets the server replace waiting workers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def access_tween_factory(
     def access_tween(request: Request) -> Response:
         began = time.perf_counter()
         body = request.environ["wsgi.input"] = _Counted(request.environ["wsgi.input"])
-        # Only Calotype's server can replace a worker that waits; with any other server, the key is missing.
+        # Only Calotype's server sets this key. With any other server, a waiting worker is not replaced.
         token = STAND_IN.set(request.environ.get("calotype_server.release_worker", contextlib.nullcontext))
         try:
             response = handler(request)

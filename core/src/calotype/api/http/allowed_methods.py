@@ -16,7 +16,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def refuse_other_methods(config: Configurator) -> None:
-    """Answer 405 if a resource has views, but none of them accepts the method of the request.
+    """Add views that answer 405 where a resource has views, but none for the method of the request.
 
     Call this after all views are registered. A caller who lacks the resource's permission
     `methods_shown_with` gets the same 401, 403 or 404 as for an allowed method.
@@ -28,7 +28,10 @@ def refuse_other_methods(config: Configurator) -> None:
 
 
 def _find_methods(config: Configurator) -> dict[tuple[type[Resource], str], set[str]]:
-    """Return the methods by resource class and view name, without names whose view accepts every method."""
+    """Return the allowed methods by resource class and view name.
+
+    A view that accepts every method is left out, because no method is refused there.
+    """
     found: dict[tuple[type[Resource], str], set[str]] = {}
     takes_all = set()
     for entry in config.introspector.get_category("views"):

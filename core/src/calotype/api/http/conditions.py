@@ -44,7 +44,7 @@ class Validators:
         return cls(image.checksum or image.os_hash_value, since.replace(microsecond=0))
 
     def are_current(self, request: Request) -> bool:
-        """Return whether the client already has these bytes, so that its GET or HEAD gets 304.
+        """Return True if the client already has these bytes, so that its GET or HEAD gets 304.
 
         Raises:
             PreconditionFailed: the bytes do not meet the condition in If-Match or If-Unmodified-Since.
@@ -63,7 +63,7 @@ class Validators:
         return date is not None and self.modified <= date
 
     def allow_range(self, request: Request) -> bool:
-        """Return whether the header Range applies: If-Range is absent, or matches these bytes."""
+        """Return True if If-Range is absent or matches these bytes, so that the header Range applies."""
         given = request.environ.get("HTTP_IF_RANGE")
         if not given:
             return True

@@ -1,8 +1,8 @@
 """Requests of web pages from other origins (CORS, as in the Fetch standard), if the settings allow them.
 
-A page sets the token itself as a header, so credentials of the browser are neither needed nor allowed. A
-preflight is answered before the caller is identified, because browsers send no token with it. Every other
-response, including errors, lets the page read all headers.
+A web page sets the token itself, in a header. The browser's own credentials, such as cookies, are neither
+needed nor allowed. A preflight is answered before the caller is identified, because browsers send no token
+with it. Every other response, including an error, lets the page read all headers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from calotype.config.settings import Settings
 _REMEMBERED = 3600
 #: Maximum length of an origin in a message, in characters.
 _SHOWN_MAX = 300
-#: A header of every response. It is named here, because the access log adds it only after this tween.
+#: A header that pages may read. It is named here, because the access log adds it after this tween has run.
 _REQUEST_ID = "x-openstack-request-id"
 
 
@@ -71,7 +71,7 @@ def _preflight(request: Request, settings: Settings) -> Response:
 
 
 def _refused(origin: str) -> Response:
-    """Return the response to a refused preflight. A developer sees it in the browser; no page can read it."""
+    """Return the response to a refused preflight. The browser's developer tools show it; no page reads it."""
     text = (
         f"The origin {origin[:_SHOWN_MAX]} is not among those of calotype.cors_origins, "
         "where the operator can add it.\n"
@@ -87,7 +87,7 @@ def _names(response: Response) -> str:
 def includeme(config: Configurator) -> None:
     """Install the tween between the access log and the exception views.
 
-    The tween is needed even if no origin is allowed, because a preflight would then get a misleading 401.
+    The tween is installed even if no origin is allowed. Without it, a preflight would get a misleading 401.
     """
     config.add_tween(
         "calotype.api.http.cors.cors_tween_factory",

@@ -1,7 +1,7 @@
 """Responses with the bytes of an image.
 
-At most one block is in memory. A file is passed to the server by `wsgi.file_wrapper`, and the server sends
-it, or a part of it, without a worker.
+At most one block is in memory. A file is passed to the server through `wsgi.file_wrapper`. The server sends
+the file, or the requested part, and needs no worker for that.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def image_response(request: Request, image: Image) -> Response:
     """Return a response with an image's bytes, the requested range, or 304 (RFC 9110 13 and 14).
 
     If several ranges are requested, the response has only the first. If the store gives direct access, the
-    response is a redirect, or has a header by which the proxy in front sends the bytes. Otherwise, the bytes
+    response is a redirect, or has a header that makes the reverse proxy send the bytes. Otherwise, the bytes
     are opened before any header is sent, so that an error still gets its own response. A HEAD is answered
     from the record, without opening the bytes.
 
@@ -96,7 +96,7 @@ def metadata_response(request: Request, image: Image, content_type: str = _OCTET
     """
     if image.status is Status.ACTIVE:
         return _described(request, image, Validators.of(image), content_type)
-    # Omit Content-Length, because clients would take 0 for the size of the bytes.
+    # Omit Content-Length, because clients would read 0 as the size of the image.
     return Response(headerlist=[("Content-Type", content_type)], app_iter=())
 
 
@@ -128,7 +128,7 @@ def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
     if shortcut.url is not None:
         response.status_int = 307
         response.headers["Location"] = shortcut.url
-        response.cache_control = "no-store"  # because the URL expires after minutes
+        response.cache_control = "no-store"  # because the URL expires within minutes
     else:
         response.headers["X-Accel-Redirect"] = shortcut.path
     return response
@@ -140,7 +140,7 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
         return None
     try:
         asked = request.range
-    except ValueError:  # int() limits the number of digits
+    except ValueError:  # WebOb calls int(), which refuses too many digits
         return None
     if asked is None or size is None or not validators.allow_range(request):
         return None
@@ -157,7 +157,7 @@ def _wanted_range(request: Request, validators: Validators, size: int | None) ->
 def _send(request: Request, response: Response, reader: Reader, length: int | None) -> Response:
     file = reader.file if isinstance(reader, LimitedReader) else None
     wrap = request.environ.get("wsgi.file_wrapper")
-    # The server itself sends a real file: Content-Length bytes from the file's position.
+    # The server sends Content-Length bytes of a real file, from the file's position.
     if wrap is not None and file is not None:
         response.app_iter = wrap(file, BLOCK)
     else:

@@ -1,9 +1,9 @@
 """Turn every exception into a response: the statuses of exceptions, and the error forms of the dialects.
 
-A dialect registers the form of its errors, and the statuses that differ (`config.add_error_form`). Views
-and guards also raise Pyramid's own exceptions for errors of HTTP, such as 404 for an unknown path.
-Any other exception is a bug: the client gets 500 without details, and the log gets the traceback with the
-request id.
+A dialect registers the form of its errors, and the statuses that differ from the default
+(`config.add_error_form`). Views and event subscribers also raise Pyramid's own exceptions, such as 404 for an
+unknown path. Any other exception is a bug: the client gets 500 without details, and the log gets the
+traceback with the request id.
 """
 
 from __future__ import annotations
@@ -91,13 +91,15 @@ _SENTENCE = {
     ),
     token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # hides the file's path
 }
-#: Exceptions that are logged where they occur: once for each copy, and not again for each request.
+#: Exceptions that are not logged here, because the code that reads copies has already logged each bad one.
 _REPORTED = (model.NoGoodCopy,)
+#: Exceptions whose message is all that an operator needs to know, so that the log has no traceback.
+_OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable)
 _NOT_FOUND = "Not found"
 #: The headers that are copied from the exception to the response.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range")
 _READING = ("GET", "HEAD", "OPTIONS")
-#: Retry-After in seconds for a 503 whose exception has none, such as while the database is unavailable.
+#: Retry-After in seconds for a 503 if the exception has no time of its own, such as DatabaseUnavailable.
 DATABASE_RETRY_AFTER = 5
 
 ErrorForm = Callable[[Request, int, str], Response]
@@ -122,7 +124,9 @@ def respond(error: Exception, request: Request) -> Response:
         status, text = 500, "The server failed; its log has the details under this request's id."
     else:
         status, text = dialect.statuses[kind], _SENTENCE.get(kind, stores.for_clients(error))
-        if status >= 500 and kind not in _REPORTED:
+        if isinstance(error, _OF_OPERATORS):
+            log.error("request %s: %s", request.id, error)
+        elif status >= 500 and kind not in _REPORTED:
             log.error(
                 "request %s: %s", request.id, stores.for_clients(error), exc_info=error.__cause__ or error
             )
@@ -175,7 +179,7 @@ def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
 
 
 def _dialect(request: Request) -> _Errors:
-    """Return the error forms of the dialect that owns the first segment of the path."""
+    """Return the form and the statuses of errors below the first segment of the path."""
     segment = request.environ.get("PATH_INFO", "").lstrip("/").partition("/")[0]
     forms: dict[str, _Errors] = request.registry[FORMS]
     return forms.get(segment, _PLAIN)

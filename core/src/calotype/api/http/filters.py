@@ -1,4 +1,4 @@
-"""Filters and sort orders in the query strings of lists: their limits, and the parsing that is shared."""
+"""Filters and sort orders in the query strings of lists: their limits, and parsing for all dialects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUES_MAX = 1000
 #: The fields that lists of images can be sorted by.
 SORT_KEYS = ("container_format", "created_at", "disk_format", "id", "name", "size", "status", "updated_at")
 DIRECTIONS = ("asc", "desc")
-#: The pattern of an integer in a filter. 18 digits fit into every integer column.
+#: The pattern of an integer in a filter. 18 digits fit into a 64-bit integer.
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 

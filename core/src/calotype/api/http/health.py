@@ -1,9 +1,9 @@
 """/healthz and /healthcheck (the process is alive), /readyz (it can serve), and /metrics.
 
-None of them needs a token. /metrics exists only if the settings enable it, and with `calotype.admin_listen`
-only at the admin listener. Readiness depends on the state of the database and not on those of the
-stores, because the service works even if no store does. /readyz reports the last results of
-`calotype.transfers.probes`, and to administrators the list of processes, which it reads from the database.
+None of them needs a token. /metrics exists only if the settings enable it. If `calotype.admin_listen` is set,
+/metrics exists only at that address. A store that fails does not make the process unready, because requests
+that do not use the store still work. /readyz reports the last results of `calotype.transfers.probes`. For
+administrators, it also reports the running processes, which it reads from the database.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
     """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
 
-    The status is 503 unless the database is "ok": while its disk is full, no image can be created. It is also
-    503 until each store has been probed once, which takes at most `calotype.probe_timeout` seconds.
+    The status is 503 unless the database is "ok". While the database is "full", no image can be created. The
+    status is also 503 until each store has been probed once, which takes at most `calotype.probe_timeout`
+    seconds.
     """
     probes = request.parts.probes
     database = probes.database.state

@@ -18,12 +18,12 @@ from calotype.api.http.request import Request
 from calotype.api.http.uploads import DISCONNECTED, require_plain
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
-#: Maximum size of a document in bytes: many times the metadata of an image.
+#: Maximum size of a document in bytes. An image's metadata is far smaller.
 SIZE_MAX = 1 << 20
 #: Maximum number of values in a document, counted by its commas and opening brackets. Checking a value takes
 #: a microsecond or more.
 VALUES_MAX = 50_000
-#: A JSON string, with or without its closing quote: the pattern never backtracks, and reads each byte once.
+#: A JSON string, with or without its closing quote. The pattern never backtracks, so it reads each byte once.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)
 DEPTH_MAX = 20
 _DIGITS_MAX = 30
@@ -38,12 +38,12 @@ def has_document(request: Request) -> bool:
 
 
 def _expect_document(request: Request) -> None:
-    """Let Calotype's server apply the timeout for documents, because uploads get more time."""
+    """Ask Calotype's server for the timeout of documents, which is shorter than that of uploads."""
     request.environ.get("calotype_server.expect_document", bool)()
 
 
 def read_document(request: Request) -> Any:
-    """Return the request's body as a JSON value, and confirm the caller, because reading takes time.
+    """Return the request's body as a JSON value, and confirm the caller once the body has arrived.
 
     Raises:
         Unauthenticated: the token is no longer valid.
@@ -72,7 +72,7 @@ def read_document(request: Request) -> Any:
 
 def parse_document(body: bytes) -> Any:
     """Parse bytes as a JSON value; raises InvalidRequest, RequestTooLarge."""
-    # Removing the strings takes time, so it is only done if the first count is too high.
+    # Remove the strings only if the first count is too high, because that takes time.
     if _signs(body) > VALUES_MAX and _signs(_TEXT.sub(b"", body)) > VALUES_MAX:
         raise RequestTooLarge(f"The document has too many values: at most {VALUES_MAX} are allowed.")
     try:

@@ -12,7 +12,7 @@ from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 IMAGE_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-#: An image id that may have capitals. It is for properties, because they are stored as given.
+#: The pattern of an image id in a property. Capitals are allowed, because properties are stored as given.
 ANY_IMAGE_ID = "^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 
 #: A compiled schema: a function that raises if a value does not satisfy it.
@@ -22,10 +22,10 @@ Check = Callable[[Any], Any]
 def compile_schema(schema: Mapping[str, Any]) -> Check:
     """Compile a schema into a function that raises at the first error.
 
-    The function counts the items of arrays and objects before it checks them. It takes
-    about a microsecond for each value.
+    The function counts the items of arrays and objects before it checks them. A check takes about a
+    microsecond for each value.
     """
-    plain = json.loads(json.dumps(schema))  # makes enum members strings, which can be literals
+    plain = json.loads(json.dumps(schema))  # fastjsonschema cannot write enum members into its code
     return fastjsonschema.compile(plain, use_default=False, use_formats=False)
 
 
@@ -64,7 +64,7 @@ def _sentence(where: str, rule: str, definition: Any, value: Any) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: only the kind of an array or object, because it can be large."""
+    """Return a value as text for a message. Arrays and objects can be large, so only their type is named."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, (dict, list)):

@@ -1,7 +1,7 @@
 """Responses with lists, which need little memory even if the records are large.
 
-A page of v2 can be shorter than requested, because its clients follow `next`. Clients of classic and v1 treat
-a shorter page as the last one, so their pages are never cut, and are streamed instead.
+A page of v2 can be shorter than requested, because clients of v2 follow `next`. Clients of classic and v1
+treat a shorter page as the last one. Their pages are therefore never cut, but streamed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class Fitting:
     """The documents at the beginning of a page that fit into a response, as JSON in UTF-8.
 
-    `last` has the parameters of the link that continues after the last of them. `cut` is true if further
+    `last` has the parameters of the link to the entries after these documents. `cut` is true if some
     documents of the page did not fit.
     """
 
@@ -41,7 +41,7 @@ def fit(documents: Iterable[tuple[Mapping[str, str], Any]], room: int) -> Fittin
     """Return as many of the first documents as fit into `room` bytes, but at least one if there are any.
 
     Args:
-        documents: pairs of link parameters and a document; the link continues after the document.
+        documents: pairs of link parameters and a document. The link leads to the entries after the document.
     """
     texts: list[bytes] = []
     last, size = None, 0
@@ -66,12 +66,12 @@ def stream_images(
 ) -> Response:
     """Return a response with the images of a query under `images`, a link to the next page, and `rest`.
 
-    The first images are read before the response begins, so an error there still gets its own response.
-    Further images are read while the response is sent, and an error then closes the connection before the end
-    of the document.
+    The first images are read before the response begins, so an error at this point still gets its own
+    response. Further images are read while the response is sent. An error then closes the connection before
+    the end of the document.
 
     Args:
-        whole: whether `form` shows more than the columns of the table of images.
+        whole: true if `form` needs data that the table of images does not contain, such as properties.
     """
     page = request.db.page(query, whole=whole)
     pieces = _pieces(iter(page), form, {**rest, **next_of_page(request, page, query.limit)})

@@ -1,8 +1,9 @@
 """Serve only callers on this machine if identity is `none`, because each of them is an administrator.
 
 Listening on a loopback address is not enough. A proxy on this machine can forward requests from elsewhere. A
-web page in a browser on this machine can send requests across origins, or to its own host name with a
-loopback address (DNS rebinding). So the peer and the headers of each request are checked, whatever its path.
+web page in a browser on this machine can send requests across origins. It can also make its own host name
+resolve to a loopback address (DNS rebinding). Therefore the peer and the headers of each request are checked,
+for every path.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from calotype.config.settings import Settings
 
 #: The addresses that waitress and most other servers report for a peer on a Unix socket.
 _UNIX_PEERS = ("localhost", "")
-#: Headers that proxies add, as WSGI spells them, and the prefix of further ones.
+#: Headers that proxies add, in the spelling of WSGI, and the common prefix of others.
 _PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
 _PROXY_PREFIX = "HTTP_X_FORWARDED"
 _HOST = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 
 
 class NotLocal(Exception):
-    """The request may come from another machine. The message names the evidence, and the remedy."""
+    """The request may come from another machine. The message names the evidence and the remedy."""
 
     def __init__(self, sign: str):
         super().__init__(
@@ -103,6 +104,6 @@ def _is_loopback(text: str) -> bool:
 
 
 def includeme(config: Configurator) -> None:
-    """Install the tween if identity is `none`, inside the exception views, which answer its refusals."""
+    """Install the tween if identity is `none`. The exception views are outside it and answer its refusals."""
     if Parts.of(config.registry).settings.identity == "none":
         config.add_tween("calotype.api.http.local.local_tween_factory", under=EXCVIEW)

@@ -1,8 +1,8 @@
 """Read and write the headers x-image-meta-*.
 
-Header values are UTF-8, which WSGI passes as latin-1. Names are case-insensitive and `-` equals `_`, so names
-are folded to lower case and `_`. `calotype.model.property_names` defines a spelling for property names
-that folding would change.
+Header values are UTF-8, which WSGI passes as latin-1. Header names are case-insensitive, and WSGI does not
+distinguish `-` from `_`. Names are therefore folded to lower case and `_`. Folding would change some property
+names; `calotype.model.property_names` defines how headers spell them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from calotype.model.property_names import from_header, header_names, omitted_fro
 
 META = "x-image-meta-"
 PROPERTY = "x-image-meta-property-"
-#: The number of omitted properties. It is not metadata, so it has another prefix.
+#: The header with the number of omitted properties. It is not metadata, so its prefix differs.
 OMITTED = "x-calotype-properties-omitted"
 
 _INTEGER = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -55,7 +55,7 @@ def decode(headers: Iterable[tuple[str, str]]) -> MetaHeaders:
 
 
 def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return fields and properties as WSGI headers; the inverse of `decode`.
+    """Return fields and properties as WSGI headers, which `decode` can read.
 
     Properties that do not fit are omitted, and the header `OMITTED` gives their number.
     """
@@ -73,7 +73,7 @@ def encode(fields: Mapping[str, str], properties: Mapping[str, str]) -> list[tup
 
 
 def read_integer(name: str, text: str) -> int:
-    """Return a field's value of at most 19 ASCII digits as an integer; raises InvalidRequest."""
+    """Parse a field's value, which has at most 19 ASCII digits; raises InvalidRequest for any other text."""
     if text.startswith("-") and _INTEGER.fullmatch(text[1:]):
         raise InvalidRequest(f"Invalid {name}: it cannot be negative.")
     if not _INTEGER.fullmatch(text):

@@ -1,8 +1,8 @@
 """Pages of lists: their size, their beginning, and the link to the next page.
 
-A `next` link has the marker and the values that the list is sorted by. With the values, the next page can be
-read even if the entry that the marker names has since been deleted or changed. The values are only a position
-in the list, and grant no rights. If a marker comes without values, its entry must exist.
+A `next` link has a marker, which is the id of an entry, and the values that the list is sorted by. With the
+values, the next page can be read even if that entry has since been deleted or changed. The values are only a
+position in the list, and grant no rights. If a request has a marker without values, the entry must exist.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from webob.multidict import MultiDict
 
 from calotype.api.http.request import Request
 from calotype.config.messages import quoted
-from calotype.database.pages import Page
+from calotype.database.pages import ImagePage
 from calotype.database.queries import position
 from calotype.model.fields import InvalidRequest
 from calotype.model.queries import SortKey
 
 VALUES = "marker_values"
-#: Maximum length of the encoded values, in characters. All sort fields, with a name of 255 characters, take
-#: 1,400.
+#: Maximum length of the encoded values, in characters. The values of all sort fields, with a name of 255
+#: characters, need 1,400.
 VALUES_MAX = 4096
 #: Number of entries on a page if the client gives no limit.
 DEFAULT_LIMIT = 25
-#: A message of classic and v1, and the beginning of another one.
+#: Two messages of classic and v1. The second is only the beginning of a sentence.
 NO_MARKER = "Invalid marker. Image could not be found."
 LIMIT_RULE = "limit param must be an integer, and positive"
 _LIMIT_DIGITS = 18
@@ -72,7 +72,7 @@ def read_marker(
         missing: the message if there is no such entry.
 
     Raises:
-        InvalidRequest: there is no such entry, or this service did not write the values.
+        InvalidRequest: there is no such entry, or the values do not come from a link of this service.
     """
     marker = query.get("marker")
     if marker is None:
@@ -89,7 +89,7 @@ def read_image_marker(
     """Return the position of the image that the marker names, or None for the first page.
 
     Args:
-        deleted: whether the marker can name a deleted image.
+        deleted: true if the marker can name a deleted image.
     """
 
     def find(text: str) -> Mapping[str, Any] | None:
@@ -99,7 +99,7 @@ def read_image_marker(
     return read_marker(request.GET, [key.field for key in sort], find, missing)
 
 
-def next_of_page(request: Request, page: Page, limit: int) -> dict[str, str]:
+def next_of_page(request: Request, page: ImagePage, limit: int) -> dict[str, str]:
     """Return the link to the next page of images under `next`, or nothing on the last page."""
     if not page.more or page.last is None:
         return {}
@@ -114,7 +114,7 @@ def kept_parameters(request: Request, *dropped: str) -> list[tuple[str, str]]:
 
 
 def link(path: str, query: Iterable[tuple[str, str]]) -> str:
-    """Return the path with these parameters."""
+    """Return the path with these parameters as its query."""
     text = urlencode([*query])
     return f"{path}?{text}" if text else path
 
@@ -135,7 +135,7 @@ def read_position(query: MultiDict, marker_field: str, fields: Sequence[str]) ->
     Return None if the query has no values, or if they belong to a different marker.
 
     Raises:
-        InvalidRequest: this service did not write the values, or wrote them for a different sort order.
+        InvalidRequest: the values do not come from a link of this service, or belong to another sort order.
     """
     text = query.get(VALUES)
     if text is None or "marker" not in query:
@@ -161,7 +161,7 @@ def _decoded(text: str) -> list[Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Return a value in its column's type; raises InvalidRequest if a database cannot compare with it."""
+    """Return a value in the type of its column; raises InvalidRequest if it does not have that type."""
     number = type(value) is int and -(2**63) <= value < 2**63
     if name in _INTEGERS and number:
         return value

@@ -8,10 +8,10 @@ from calotype.api.http.request import Request
 
 
 class Method:
-    """Match one method, or each method of a tuple; `"GET"` also matches HEAD, and `("GET",)` does not.
+    """A predicate that matches one method, or any method of a tuple.
 
-    For a HEAD, WebOb omits the body of the response to a GET (RFC 9110 9.3.2). Unlike Pyramid's
-    `request_method`, this predicate allows separate views for GET and for HEAD.
+    `"GET"` also matches HEAD, and WebOb then omits the body of the response (RFC 9110 9.3.2). `("GET",)` does
+    not match HEAD. Unlike Pyramid's `request_method`, this predicate allows separate views for GET and HEAD.
     """
 
     def __init__(self, value: str | tuple[str, ...], config: Configurator):
@@ -20,7 +20,7 @@ class Method:
         self._methods = (value,) if isinstance(value, str) else tuple(value)
 
     def text(self) -> str:
-        """Return the predicate as `pviews` shows it."""
+        """Return the predicate as Pyramid's command `pviews` shows it."""
         return f"method = {', '.join(self._methods)}"
 
     phash = text

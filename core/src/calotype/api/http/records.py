@@ -73,4 +73,4 @@ def read_fields(
 
 
 def _on_one_line(value: object) -> str:
-    return str(value).replace("\r", " ").replace("\n", " ")  # a reason may have line breaks
+    return str(value).replace("\r", " ").replace("\n", " ")  # a status reason may have line breaks

@@ -33,7 +33,7 @@ _PARTS = "calotype.parts"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a process that requests use."""
+    """The parts of the service that the handling of a request needs."""
 
     settings: Settings
     database: Database
@@ -142,10 +142,10 @@ class Request(pyramid.request.Request):
 
     @cached_property
     def has_body(self) -> bool:
-        """True if the request has a body that is not empty. If it is chunked, wait for the first chunk.
+        """True if the request has a body that is not empty. For a chunked body, wait for its first chunk.
 
-        A view reads this only after the caller's rights are checked, because a client may wait for
-        100 Continue before it sends the body.
+        A view must read this only after the caller's rights are checked. The client may wait for
+        100 Continue, and reading the body makes the server send it.
         """
         if not self.announces_body or self.content_length is not None:
             return self.announces_body
@@ -157,17 +157,17 @@ class Request(pyramid.request.Request):
         if first:
             self.environ["wsgi.input"] = _Rejoined(first, rest)
         else:
-            self.confirm_caller()  # because the end of an empty body can arrive late
+            self.confirm_caller()  # because the wait for an empty body can be long
         return bool(first)
 
     def visible_image(self, text: str, *, deleted: bool = False) -> Image | None:
         """Return the image with this id, or None if the caller can see no such image.
 
         Args:
-            deleted: whether to return a deleted image, too.
+            deleted: true to return a deleted image, too.
 
         Raises:
-            Unauthenticated: the caller is unknown, and so does not even learn whether an image exists.
+            Unauthenticated: the caller cannot be identified. This is checked before the image is looked up.
         """
         caller, image_id = self.caller, canonical_id(text)
         if image_id is None:

@@ -1,9 +1,9 @@
-"""The resource tree: Root and its children, each with the ACL that protects it.
+"""The resource tree: the root and its children. The ACLs of resources protect them.
 
-The tree of objects is the tree of URLs. A dialect adds its own subclasses of `ImageCollection` and
-`ImageResource` as children of Root (`config.add_child(Root, name, factory)`) and registers views for them. An
-extension does the same, below Root or any other class that does not accept every name. An unknown name
-raises KeyError, which becomes 404.
+Each path segment of a URL selects a child of the resource before it. A dialect adds its own subclasses of
+`ImageCollection` and `ImageResource` as children of Root (`config.add_child(Root, name, factory)`) and
+registers views for them. An extension does the same, below Root or below any other class that does not accept
+every name. An unknown name raises KeyError, which becomes 404.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ADMIN = "calotype_server.is_admin"
 
 
 class Resource:
-    """A node of the tree."""
+    """A node of the resource tree."""
 
     #: The permission that a caller needs to get a 405 with the methods of the resource.
     methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
@@ -61,7 +61,7 @@ class Resource:
         return child(self.request, name, self)
 
     def hides(self, permission: str) -> bool:
-        """Return whether a caller without the permission gets 404 instead of 403, as if nothing were here."""
+        """Return True if a caller without the permission gets 404 instead of 403."""
         return False
 
 
@@ -72,7 +72,7 @@ class Root(Resource):
 
 
 class AdminRoot(Resource):
-    """The root of requests that come through the admin listener; it has views, and no children."""
+    """The root of requests that come through the admin listener. It has views, but no children."""
 
     __acl__: ClassVar = Root.__acl__
 
@@ -96,10 +96,10 @@ class _Roots:
 
 
 class ImageCollection(Resource):
-    """A collection of images, whose children are images by id. Any other name can be the name of a view."""
+    """A collection of images. Its children are images, by id; any other name may be the name of a view."""
 
     image_class: ClassVar[type[ImageResource]]
-    #: The class of deleted images, which only administrators see, or None if nobody sees them.
+    #: The class of deleted images, which only administrators see. None if the dialect never shows them.
     tombstone_class: ClassVar[type[ImageResource] | None] = None
     __acl__: ClassVar = [(Allow, grant.principal, grant.permissions) for grant in policy.COLLECTION_GRANTS]
 

@@ -1,11 +1,12 @@
 """Limit the path and the query of a request: their length, their parts and their spelling.
 
-The head of a request can have 256 KiB, enough for a hundred thousand segments or parameters. Pyramid caches
-the segments of the last thousand paths. WebOb searches all parameters for each one that is read, and copies a
-value once for each of its percent signs.
+The head of a request can have 256 KiB, enough for a hundred thousand segments or parameters. Long ones are
+costly: Pyramid caches the segments of the last thousand paths. WebOb searches all parameters each time that a
+parameter is read, and copies a value once for each of its percent signs.
 
 Pyramid's traversal ignores empty segments, goes up at `..`, finds views after `@@`, and passes the rest of
-the path to a view. A proxy that protects a path does not know these spellings, so paths with them get 404.
+the path to a view. A proxy that protects a path does not recognize these spellings of it. Therefore paths
+with such spellings get 404.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PARAMETERS_MAX = 256
 
 
 def refuse_costly_targets(event: NewRequest) -> None:
-    """Answer 404 to a path beyond the limits, because no resource has it, and 414 or 400 to such a query."""
+    """Answer 404 to a path that exceeds its limits, and 414 or 400 to a query that exceeds its limits."""
     environ = event.request.environ
     path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
     if len(path) > PATH_MAX or path.count("/") > SEGMENTS_MAX:
@@ -49,6 +50,6 @@ def refuse_other_spellings(event: ContextFound) -> None:
 
 
 def includeme(config: Configurator) -> None:
-    """Check the limits before traversal, and the spelling before a view is chosen."""
+    """Register the check of limits before traversal, and the check of spelling before a view is chosen."""
     config.add_subscriber(refuse_costly_targets, NewRequest)
     config.add_subscriber(refuse_other_spellings, ContextFound)

@@ -22,7 +22,7 @@ def read_time(text: str) -> datetime.datetime:
 
 
 def read_query_time(problem: str, text: str) -> datetime.datetime:
-    """Parse a time in a query string, where decoding may have made a blank of the `+` before the zone.
+    """Parse a time in a query string. Decoding may have turned the `+` before the zone into a blank.
 
     Raises:
         InvalidRequest: the text is not a time. The message begins with `problem`.

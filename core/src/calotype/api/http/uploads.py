@@ -65,10 +65,10 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
     """Return the body of an upload.
 
     Args:
-        needs_type: whether the request must have a Content-Type.
+        needs_type: true if the request must have a Content-Type.
 
     Raises:
-        NotOctets: the Content-Type is not application/octet-stream, or is missing although it is needed.
+        NotOctets: the Content-Type is not application/octet-stream, or is missing where it is required.
         InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """

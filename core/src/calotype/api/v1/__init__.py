@@ -1,7 +1,7 @@
 """Images v1, with metadata in headers, for python-glanceclient and openstacksdk.
 
-`resources` has its tree, `views` and `members` its views, `codec` its headers and JSON, and `listing` its
-query strings. The rules are those of `calotype.images`.
+`resources` contains the resource tree, and `views` and `members` contain the views. `codec` reads and writes
+headers and JSON, and `listing` reads query strings. The rules for images are in `calotype.images`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def negotiate(event: NewRequest) -> None:
 
 
 def refuse_blank_ids(event: ContextFound) -> None:
-    """Answer 404 to DELETE /v1/images/, because no image has an empty id; without the slash, it gets 405."""
+    """Answer 404 to DELETE /v1/images/, because no image has an empty id.
+
+    Without the slash, the path names the collection, and a DELETE gets 405.
+    """
     request = event.request
     asks_for_image = isinstance(request.context, V1Images) and not request.view_name
     if request.method == "DELETE" and asks_for_image and request.path_info.endswith("/"):

@@ -1,7 +1,7 @@
 """The codec of v1: read headers or JSON into fields, and write images as headers and JSON.
 
-Unknown headers are refused, and null is omitted from responses. Only python-glanceclient percent-encodes the
-names and values of its headers, so only its requests are decoded.
+Unknown headers are refused, and fields that are null are omitted from responses. Only python-glanceclient
+percent-encodes the names and values of its headers, so only the headers of its requests are decoded.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def read_document_draft(document: Any) -> ImageFields:
 
 
 def with_defaults(draft: ImageFields, image: Image | None, *, is_admin: bool) -> ImageFields:
-    """Return the fields with the defaults of v1, and without an owner unless an administrator names it.
+    """Return the fields with the defaults of v1. An owner is dropped unless the caller is an administrator.
 
-    v1 can only set public and shared. A new image is shared by default, and an image that is private or
-    community is not changed to shared.
+    A client of v1 can only choose between public and not public. A new image that is not public is shared. An
+    existing private or community image keeps its visibility unless the client makes it public.
     """
     fields = dict(draft.fields)
     if image is None:
@@ -151,7 +151,11 @@ def _integer(given: Mapping[str, str | None], name: str) -> int | None:
 
 
 def _pair_amazon(fields: dict[str, Any]) -> dict[str, Any]:
-    """Set both formats if only one is set, to aki, ari or ami; raises InvalidRequest if they differ."""
+    """Return the fields, with both formats set if only one is set and it is aki, ari or ami.
+
+    Raises:
+        InvalidRequest: one format is aki, ari or ami, and the other format differs from it.
+    """
     disk, container = fields.get("disk_format"), fields.get("container_format")
     if disk in _AMAZON and "container_format" not in fields:
         return {**fields, "container_format": disk}
@@ -185,7 +189,7 @@ def image_document(image: Image) -> dict[str, Any]:
 
 
 def image_brief(image: Image) -> dict[str, Any]:
-    """Return an entry of the brief list."""
+    """Return an image's entry in the brief list."""
     document = image_document(image)
     return {name: document[name] for name in _BRIEF}
 

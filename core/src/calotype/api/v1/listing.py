@@ -22,7 +22,10 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:
-    """Return the query for at most `most` images; raises InvalidRequest, but ignores unknown parameters."""
+    """Return the query for at most `most` images; raises InvalidRequest.
+
+    Unknown parameters are ignored.
+    """
     query = request.GET
     sort = read_sort(query, {name: name for name in SORT_KEYS}, "Unsupported")
     deleted = "changes-since" in query

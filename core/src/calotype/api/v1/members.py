@@ -1,6 +1,6 @@
 """The views of v1 on members: the projects that an image is shared with.
 
-A caller who may see the image but not share it gets 404.
+A caller without the needed permission gets 404, even if the caller may see the image.
 """
 
 from __future__ import annotations

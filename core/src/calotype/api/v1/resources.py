@@ -1,4 +1,4 @@
-"""The v1 dialect's part of the tree, from the leaves up."""
+"""The v1 dialect's part of the resource tree. Children are defined before their parents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class V1Image(ImageResource):
     def hides(self, permission: str) -> bool:
         """Return whether the image is hidden from a caller without the permission.
 
-        A caller who may not change the image sees it if it is public or belongs to the caller's project.
+        A caller who may not update or delete the image gets 403 if the image is public or belongs to the
+        caller's project, and 404 otherwise.
         """
         known = self.image.visibility is Visibility.PUBLIC or self.request.caller.project == self.image.owner
         return super().hides(permission) or (permission in (policy.UPDATE, policy.DELETE) and not known)
@@ -56,7 +57,7 @@ class V1SharedWith(Resource):
 
 
 class V1SharedImages(Resource):
-    """/v1/shared-images: the parent of the projects below it"""
+    """/v1/shared-images: the parent of the resources of projects"""
 
     any_child = V1SharedWith
 

@@ -53,7 +53,7 @@ def detail(context: V1Images, request: Request) -> Response:
 
 def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any) -> Response:
     query = read_listing(request, request.settings.list_limit)
-    # openstacksdk follows `next`; a Link header would break it.
+    # Send no Link header: openstacksdk follows `next`, and a Link header would break it.
     return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
@@ -92,7 +92,7 @@ def update(context: V1Image, request: Request) -> Response:
 
 
 def _has_document(request: Request) -> bool:
-    """Return whether the metadata is in a JSON body; some clients announce JSON but send only headers."""
+    """Return True if the metadata is in a JSON body. Some clients announce JSON, but send only headers."""
     return request.media_type == "application/json" and request.has_body
 
 
@@ -101,7 +101,7 @@ def _drafted(request: Request, draft: ImageFields, image: Image | None) -> Image
 
 
 def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
-    """Refuse new values for fields that only the server sets; raises NotAllowed."""
+    """Raise NotAllowed if the request changes a field that the caller may not change."""
     status = request.headers.get(f"{META}status")
     if draft.id not in (None, image.id):
         raise NotAllowed("Forbidden to modify 'id' of image.")
@@ -159,7 +159,7 @@ def _document(image: Image) -> Response:
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
 def meta(context: V1Image, request: Request) -> Response:
-    """HEAD /v1/images/ID: the metadata as headers. Content-Type is HTML, because a HEAD has no JSON."""
+    """HEAD /v1/images/ID: the metadata as headers. The Content-Type is not JSON, as there is no document."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
     return _with_headers(response, context.image)
 

@@ -1,8 +1,8 @@
 """Images v2, the dialect of current clients, with JSON documents and JSON patches.
 
-`resources` has its tree and `views` its views by noun. `codec`, `patch` and `listing` read requests; `codec`
-and `tasks` write responses, and `schemas` describes the documents of both. The rules are those of
-`calotype.images`.
+`resources` contains the resource tree, and `views` has a module of views for each kind of resource. `codec`,
+`patch`, `listing` and `tasks` read requests. `codec` and `tasks` also write responses. `schemas` describes
+the documents of requests and responses. The rules for images are in `calotype.images`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v2.resources import V2
 from calotype.model.errors import ImageGone
 
-#: The implemented versions: all except the image cache (2.14, 2.16, 2.18) and the locations API (2.17).
+#: The implemented versions. Those that add the image cache (2.14, 2.16, 2.18) or the locations API (2.17) are
+#: not implemented.
 IDS = (*(f"v2.{minor}" for minor in range(14)), "v2.15")
-#: The statuses of exceptions that have a different status in the other dialects.
+#: The statuses that v2 gives to exceptions for which the other dialects have a different status.
 STATUS: Mapping[type[BaseException], int] = {ImageGone: 410, NotOctets: 415}
 
 

@@ -119,8 +119,8 @@ def image_document(
     """Return an image as JSON values, with the state of its last job.
 
     `weights` has the weights of the stores: the heaviest store is listed first. A property with the name of a
-    field, which earlier versions of Calotype allowed, is omitted, because a client would take it for the
-    field.
+    field is omitted, because a client would take it for the field. Earlier versions of Calotype allowed such
+    names.
     """
     document: dict[str, Any] = {
         **{name: value for name, value in image.properties.items() if not is_reserved(name)},

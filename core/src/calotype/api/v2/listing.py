@@ -1,7 +1,8 @@
 """Read the query string of `GET /v2/images`.
 
-A parameter with the name of a field filters by the field, and one with any other name filters by a property,
-unless it is for sorting or paging. A value can begin with an operator (`in:a,b`, `gte:2026-01-01`).
+Parameters for sorting and paging have fixed names. A parameter with the name of a field filters by that
+field, and any other parameter filters by a property. A value can begin with an operator, such as `in:a,b` or
+`gte:2026-01-01`.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ def _integer(name: str, text: str) -> int:
 def _sort(query: MultiDict) -> tuple[SortKey, ...]:
     """Return the sort keys of the query, then `created_at` and `id`, which make the order total.
 
-    They have the direction of the last key. A repeated field is ignored, because it cannot change the order.
+    The added keys have the direction of the last key of the query. A repeated field is ignored, because it
+    cannot change the order.
     """
     keys: dict[str, SortKey] = {}
     for key in _sort_pairs(query):

@@ -23,8 +23,8 @@ V20 = "application/openstack-images-v2.0-json-patch"
 V21 = "application/openstack-images-v2.1-json-patch"
 MEDIA_TYPES = (V20, V21)
 
-#: Keys that the server adds to a document. openstacksdk takes them for properties. If a program does not name
-#: them, openstacksdk removes them as it does with properties, so their removal is ignored.
+#: Keys that the server adds to a document. openstacksdk takes them for properties, and removes each property
+#: that the program does not name. Therefore the removal of these keys is ignored.
 _ADDED = frozenset(
     {
         "stores",

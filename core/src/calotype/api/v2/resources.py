@@ -1,4 +1,4 @@
-"""The v2 dialect's part of the tree, from the leaves up."""
+"""The v2 dialect's part of the resource tree. Children are defined before their parents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calotype.model.images import Member, Visibility
 
 
 class Tag(ImagePart):
-    """/v2/images/ID/tags/TAG: a tag, even if the image does not have it"""
+    """/v2/images/ID/tags/TAG: a tag, which the image need not have"""
 
 
 class Tags(ImagePart):
@@ -22,7 +22,7 @@ class Tags(ImagePart):
 
 
 class Actions(ImagePart):
-    """/v2/images/ID/actions: the actions on an image, which are views"""
+    """/v2/images/ID/actions: the parent of the actions on an image, which are views"""
 
 
 class ImageMember(ImagePart):
@@ -55,7 +55,7 @@ class TombstoneActions(ImagePart):
 
 
 class V2Tombstone(ImageResource):
-    """/v2/images/ID: a deleted image, which only an administrator sees, to undelete it"""
+    """/v2/images/ID: a deleted image. Only administrators see it, so that they can undelete it."""
 
     children: ClassVar = {"actions": TombstoneActions}
 
@@ -96,7 +96,7 @@ class Info(Resource):
 
 
 class StoreImage(ImageResource):
-    """/v2/stores/STORE/ID: an image, whose bytes may be in the store"""
+    """/v2/stores/STORE/ID: an image, whose bytes need not be in the store"""
 
 
 class StoreImages(ImageCollection):
@@ -122,7 +122,7 @@ class Audit(_ForAdministrators):
 
 
 class Task(_ForAdministrators):
-    """/v2/tasks/ID: a task. It may not exist, because only administrators may learn whether it does."""
+    """/v2/tasks/ID: a task, which need not exist. It is looked up only after the permission is checked."""
 
 
 class Tasks(_ForAdministrators):

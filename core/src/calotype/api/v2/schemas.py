@@ -1,7 +1,7 @@
 """The JSON schemas of v2. Clients fetch them, and the service checks the documents of clients with them.
 
-glanceclient builds its model of an image from `/v2/schemas/image`, and nova its choice of formats, so the
-schemas must describe exactly what the service accepts and returns.
+glanceclient builds its model of an image from `/v2/schemas/image`, and nova reads the accepted formats there.
+So the schemas must describe exactly what the service accepts and returns.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _gigabytes(description: str) -> dict[str, Any]:
     return {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "description": description}
 
 
-#: Properties that programs know: glance has options for them, such as `--os-distro`, nova reads the kernel
-#: and the ramdisk, and cinder reads the key of an encrypted volume.
+#: Properties that other programs use. The command `glance` has options for them, such as `--os-distro`. nova
+#: reads the kernel and the ramdisk, and cinder reads the key of an encrypted volume.
 _WELL_KNOWN: Mapping[str, Mapping[str, Any]] = {
     "kernel_id": {
         "type": ["null", "string"],
@@ -172,7 +172,7 @@ _AUDIT_RECORD: Mapping[str, Any] = {
 
 
 class Schemas:
-    """The schemas of a service: `documents` by name for clients, and compiled ones for checks."""
+    """The schemas of a service. Clients get `documents` by name; compiled schemas check their requests."""
 
     def __init__(self, settings: Settings):
         image, task = _image(settings), _object("task", _TASK)
@@ -199,7 +199,7 @@ class Schemas:
         return schemas
 
     def is_base(self, name: str) -> bool:
-        """Return whether every image has this key."""
+        """Return True if every image has this key."""
         return name in self._base
 
     def check_value(self, name: str, value: object) -> None:
@@ -245,7 +245,7 @@ def _image(settings: Settings) -> dict[str, Any]:
         "status_reason": _text(
             65535, readOnly=True, description="Reason why the image has no bytes, or why a copy is damaged"
         ),
-        # Without this mark, clients take a property for a field that every image has.
+        # Without is_base, clients would take a property for a field that every image has.
         **{name: {**schema, "is_base": False} for name, schema in _WELL_KNOWN.items()},
     }
     links = [

@@ -1,6 +1,6 @@
 """Tasks, the form in which v2 shows jobs and accepts new ones.
 
-A job whose image was created by POST /v2/tasks has the type `import`, and any other job has the type
+If POST /v2/tasks created the job and its image, the task has the type `import`. Any other task has the type
 `api_image_import`. A task does not show the source of its bytes.
 """
 
@@ -34,7 +34,7 @@ _SORT_KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskRequest:
-    """A client's request for a task: an image from the source at `draft.location`.
+    """A client's request for a task that imports a new image from `draft.location`.
 
     `asked` is the part of the task's input that responses show.
     """
@@ -105,7 +105,7 @@ def task_document(job: Job) -> dict[str, Any]:
 
 
 def image_task(job: Job) -> dict[str, Any]:
-    """Return a job as an entry of an image's list of tasks, whose fields differ from those of a task."""
+    """Return a job as an entry of an image's list of tasks. Its fields differ from those of `listed_task`."""
     return {
         **_common(job),
         **_details(job),

@@ -8,6 +8,6 @@ context.configure(
     target_metadata=_branch.metadata,
     version_table=_branch.version_table,
     compare_type=True,
-    render_as_batch=True,  # SQLite cannot alter most things of a table
+    render_as_batch=True,  # SQLite's ALTER TABLE cannot do most changes
 )
 context.run_migrations()

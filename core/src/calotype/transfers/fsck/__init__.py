@@ -1,9 +1,10 @@
 """fsck: compare the database with what the stores hold, in both directions.
 
-From a store to the database: an object without a row is an orphan. From the database to a store: each copy
-of an image must be there, with the right size and, if the bytes are read too, with the right digest.
-Objects younger than a window are never judged. Nothing is changed unless the operator asks for a repair,
-and a repair removes only objects without a row.
+From a store to the database: an object without a row is an orphan. Objects younger than the plan's window are
+skipped, because their uploads may still be running. From the database to a store: each copy of an image must
+exist there and have the right size. If the bytes are read too, they must have the right digest.
+
+Nothing is changed unless the operator asks for a repair, and a repair removes only objects without a row.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from calotype.database.database import Database
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
-from calotype.transfers.fsck.absent import AbsentStore
+from calotype.transfers.fsck.absent import absent_stores
 from calotype.transfers.fsck.check import Check
 from calotype.transfers.fsck.steps import Plan
 
@@ -32,8 +33,6 @@ def checks(
     for store in stores:
         if only in (None, store.name):
             yield Check(database, store, plan, may_repair(store))
-    for name in database.stores_in_use():
-        if name not in stores and only in (None, name):
-            off = stores.off.get(name)
-            reason = f"the store is off: {off}" if off else "it is not configured"
-            yield Check(database, CheckedStore(AbsentStore(name, reason)), plan)
+    for absent in absent_stores(database.stores_in_use(), stores):
+        if only in (None, absent.name):
+            yield Check(database, CheckedStore(absent), plan)

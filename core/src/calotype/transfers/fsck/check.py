@@ -21,9 +21,9 @@ from calotype.transfers.fsck.steps import Plan, Problem, Progress, Refused, Step
 
 _BATCH = 500
 
-#: A repair needs an operator's agreement if it would remove more than MANY objects, or more than FEW objects
-#: and also more than the share SHARE of all. With a wrong database or a wrong place every object is an
-#: orphan, while crashes leave only a few. More than MANY objects must not be lost by mistake in any store.
+#: A repair needs an operator's agreement if it would remove more than MANY objects. It also needs it for more
+#: than FEW objects, if these are more than the share SHARE of all. With a wrong database or a wrong place,
+#: every object looks like an orphan, while crashes leave only a few.
 FEW = 20
 SHARE = 0.10
 MANY = 1000
@@ -43,9 +43,9 @@ class Check:
         self._oldest = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=plan.window)
         self._objects = 0
         self._parts: set[str] = set()
-        #: Objects without a row, which a repair removes.
+        #: Kind -> the locations of objects without a row, which a repair removes.
         self._strays: dict[FindingKind, list[str]] = {FindingKind.ORPHAN: [], FindingKind.LEFTOVER: []}
-        #: key -> the location of an object that carries this key, although its row names another location.
+        #: key -> the location of an object with this key in it, although the key's row has another location.
         self._elsewhere: dict[str, str] = {}
         #: The keys of copies that could not be checked, and of copies that have a problem.
         self._unread: set[str] = set()
@@ -94,7 +94,7 @@ class Check:
                     yield self._stray(fault, location)
 
     def _without_row(self, fault: FindingKind, locations: list[str]) -> set[str]:
-        """Return the locations that no row names, and whose keys no row has."""
+        """Return the locations that have no row, neither for the location nor for a key in it."""
         # Read attempts before locations: an attempt that succeeds in between is then found as a location.
         known = {self._store.locate(key) for key in self._database.unplaced_keys(self.name)}
         known |= self._database.known_locations(self.name, locations)
@@ -106,7 +106,7 @@ class Check:
         return {location for location in keys if not keys[location] & living}
 
     def _is_gone(self, location: str) -> bool:
-        """Return whether an object was deleted since it was listed, together with its row."""
+        """Return whether an object is gone, because its image was deleted after the object was listed."""
         try:
             self._store.size(location)
         except BlobNotFound:
@@ -122,7 +122,7 @@ class Check:
         while batch := self._database.stored_locations(self.name, after, _BATCH):
             for stored in batch:
                 after = stored.key
-                yield self._check_copy(stored) or Progress(self.name, stored.key)
+                yield self._check_copy(stored) or Progress(self.name, stored.key, stored.image_id)
 
     def _check_copy(self, stored: StoredLocation) -> Problem | None:
         if self._away is None:
@@ -135,7 +135,7 @@ class Check:
                 if not self._is_away(error):
                     self._unread.add(stored.key)
                     return self._of_image(FindingKind.UNREADABLE, stored, error.reason + self._hint(stored))
-        # Not a finding of its own: the finding about the store stands for all images in it.
+        # No finding is recorded for each image, because one about the store covers all images in it.
         return Problem(self.name, FindingKind.UNREACHABLE, stored.key, stored.image_id, self._away or "")
 
     def _missing(self, stored: StoredLocation) -> Problem | None:
@@ -168,7 +168,7 @@ class Check:
         """Remove all objects without a row, or none."""
         orphans, leftovers = self._strays[FindingKind.ORPHAN], self._strays[FindingKind.LEFTOVER]
         for location in itertools.filterfalse(self._may_go, orphans):
-            detail = "it carries no key, so it could belong to an image that was not found where its row says"
+            detail = "its location has no key, so it could be the bytes of an image that was not found"
             yield self._stray(FindingKind.ORPHAN, location, detail)
         going = {FindingKind.ORPHAN: list(filter(self._may_go, orphans)), FindingKind.LEFTOVER: leftovers}
         count = len(going[FindingKind.ORPHAN]) + len(leftovers)
@@ -183,7 +183,11 @@ class Check:
                 )
 
     def _may_go(self, location: str) -> bool:
-        """Return whether an orphan belongs to no image: it carries a key, or all images were found."""
+        """Return whether an orphan certainly belongs to no image.
+
+        This is certain if its location contains a key, because no row has that key. It is also certain if all
+        images were found.
+        """
         return bool(keys_in(location)) or not (self._unwell or self._away or self._after)
 
     def _why_not(self, count: int) -> str | None:
@@ -238,12 +242,12 @@ class Check:
         return self._ledger.note(Problem(self.name, fault, location, detail=detail, repaired=repaired))
 
     def _is_over(self, finding: Finding) -> bool:
-        """Return whether a finding that this run did not see again no longer holds."""
+        """Return whether a finding no longer holds, given that this run has not seen it again."""
         subject = finding.subject
         if finding.kind is FindingKind.SCRUB_STOPPED:
             return False  # `scrub resume` closes it
         if finding.kind is FindingKind.UNREACHABLE:
-            return True  # a run sees it again whenever it holds
+            return True  # if it still held, this run would have noted it again
         if finding.kind is FindingKind.LEFTOVER:
             listed = self._unlisted is None and self._store.can(Listing)
             return listed and (subject not in self._parts or not self._without_row(finding.kind, [subject]))

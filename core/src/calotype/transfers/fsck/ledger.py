@@ -14,7 +14,7 @@ _PAGE = 500
 
 
 class Ledger:
-    """Records a check's problems as findings, and closes the findings that no longer hold."""
+    """The findings of one check. It records problems as findings, and closes those that no longer hold."""
 
     def __init__(self, database: Database, store: str, *, at_once: bool = False):
         """Read the findings that are open now. With `at_once`, each problem is recorded when it is noted."""
@@ -25,7 +25,7 @@ class Ledger:
         self._seen: set[str] = set()
 
     def note(self, problem: Problem) -> Problem:
-        """Return the problem, which is recorded with the next batch."""
+        """Queue the problem for the next batch of records, and return it."""
         self._waiting.append(problem)
         self._seen.add(f"{problem.fault}\0{problem.key}")
         if len(self._waiting) >= self._batch:
@@ -66,7 +66,7 @@ class Ledger:
 def open_findings(database: Database, store: str) -> Iterator[Finding]:
     """Yield the open findings about a store, read page by page."""
     page = database.findings(FindingState.OPEN, store, _PAGE)
-    yield from page.findings
+    yield from page.records
     while page.more:
-        page = database.findings(FindingState.OPEN, store, _PAGE, page.findings[-1])
-        yield from page.findings
+        page = database.findings(FindingState.OPEN, store, _PAGE, page.records[-1])
+        yield from page.records

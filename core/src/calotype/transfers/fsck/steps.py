@@ -39,10 +39,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A copy or an object without a problem. An interrupted check can continue after `key`."""
+    """A copy or an object without a problem. An interrupted check can continue after `key`.
+
+    `image_id` is the image of a copy that a row names, and None for an object that the store lists.
+    """
 
     store: str
     key: str
+    image_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ branch_labels = None
 depends_on = None
 
 MOMENT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-#: They exist from the beginning, because clients use the first one of the list.
+#: A new database has these types, because some clients use the first type in the list without a check.
 RESOURCE_TYPES = (
     "OS::Cinder::Volume",
     "OS::Glance::Image",

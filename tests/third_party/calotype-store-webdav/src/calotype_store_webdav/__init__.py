@@ -82,7 +82,6 @@ class WebdavStore(WritableStore[WebdavOptions]):
         return WebdavReader(self, self._folder(location) + "image", offset, length)
 
     def size(self, location: str) -> int | None:
-        """Return the size that HEAD reports, None if it reports none."""
         length = self.ask("HEAD", self._folder(location) + "image", 200).headers.get("Content-Length")
         return int(length) if length and length.isdecimal() else None
 
@@ -102,18 +101,15 @@ class WebdavStore(WritableStore[WebdavOptions]):
             raise
 
     def delete(self, location: str) -> None:
-        """Remove the image's collection and everything in it."""
         self.ask("DELETE", self._folder(location), 200, 204)
 
     def locate(self, key: str) -> str:
         return SCHEME + key
 
     def create(self) -> None:
-        """Create the collection; its parent must exist."""
         self.ask("MKCOL", "", 201, 405)
 
     def check(self) -> None:
-        """Check that the collection exists and is accessible."""
         self._see("", REASONS[409])
 
     def close(self) -> None:
@@ -156,6 +152,8 @@ class WebdavStore(WritableStore[WebdavOptions]):
             return answer
         answer.close()
         if answer.status == 404:
+            if path:
+                self.check()  # if the collection is missing, nobody knows whether the image exists
             raise BlobNotFound(self.name, "nothing is stored there")
         if answer.status in FULL:
             raise StoreFull(self.name, FULL[answer.status])
@@ -180,11 +178,12 @@ class WebdavReader(ResumingReader):
         if answer.status == 412 or etag != (self._etag or etag):
             answer.close()
             raise BlobChanged(self.store, "the image was replaced while it was read")
+        empty = answer.headers.get("Content-Length") == "0"  # an empty file has no ranges
         self._etag = etag
         self.retries *= bool(etag)  # without one, another file would not be noticed
         if answer.status == 416:
             self.end = self.position
-        elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-"):
+        elif "Range" in wanted and not begins.startswith(f"bytes {self.position}-") and not empty:
             answer.close()
             raise Unavailable(self.store, "it does not answer with the requested range")
         elif "Content-Length" in answer.headers:

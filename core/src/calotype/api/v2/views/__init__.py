@@ -1,1 +1,1 @@
-"""The views of v2, one module for each noun; `documents` has the code that they share."""
+"""The views of v2, one module for each kind of resource; `documents` has the code that they share."""

@@ -35,7 +35,7 @@ def _read_query(request: Request) -> AuditQuery:
             raise InvalidRequest(f"Invalid {name}: control characters are not allowed.")
     if image is not None and canonical_id(image) is None:
         raise InvalidRequest("Invalid image: it is not the id of an image.")
-    # The marked record need not exist, because its id is a position even after the record was removed.
+    # The record that the marker names need not exist: its id is a position even after it was removed.
     if marker is not None and not (marker.isascii() and marker.isdigit() and len(marker) <= _ID_DIGITS):
         raise InvalidRequest("Invalid marker: it is not the id of a record.")
     return AuditQuery(

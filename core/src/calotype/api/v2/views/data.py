@@ -42,7 +42,7 @@ def stage(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=V2Image, name="file", method="GET", permission=policy.DOWNLOAD)
 def download(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID/file: the bytes, or 204 while there are none.
+    """GET /v2/images/ID/file: the bytes, or 204 if the image has none.
 
     `prefer=STORE,STORE` names the stores to read from first.
     """
@@ -60,21 +60,21 @@ def download(context: V2Image, request: Request) -> Response:
 
 @bodiless_view(context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE)
 def deactivate(context: Actions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/deactivate: let only administrators read the bytes."""
+    """POST /v2/images/ID/actions/deactivate: from now on, only administrators can read the bytes."""
     request.lifecycle.deactivate(context.image, request.caller)
     return nothing()
 
 
 @bodiless_view(context=Actions, name="reactivate", method="POST", permission=policy.DEACTIVATE)
 def reactivate(context: Actions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/reactivate: undo deactivate."""
+    """POST /v2/images/ID/actions/reactivate: end the deactivation."""
     request.lifecycle.reactivate(context.image, request.caller)
     return nothing()
 
 
 @bodiless_view(context=TombstoneActions, name="undelete", method="POST", permission=policy.OPERATE)
 def undelete(context: TombstoneActions, request: Request) -> Response:
-    """POST /v2/images/ID/actions/undelete: restore a deleted image while its bytes are kept."""
+    """POST /v2/images/ID/actions/undelete: restore a deleted image within its grace period."""
     request.lifecycle.undelete(context.image.id, request.caller)
     return nothing()
 

@@ -41,7 +41,10 @@ def without_body(view: View) -> View:
 
 
 def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str, Any]]:
-    """Return the documents of images, with the states of their last jobs, as the caller may see them."""
+    """Return the documents of images, with the states of their last jobs.
+
+    Stores that the caller may not see are omitted.
+    """
     listed = list(images)
     database: Database = request.db
     jobs = database.latest_jobs([image.id for image in listed if image.has_jobs])
@@ -60,7 +63,7 @@ def image_documents(request: Request, images: Iterable[Image]) -> list[dict[str,
 
 
 def _ended_since(job: Job, image: Image) -> bool:
-    """Return whether the job ended after the image was read, so that the image must be read again."""
+    """Return True if the job ended after the image was read, so that the image must be read again."""
     if job.is_open:
         return False
     if image.status in (Status.SAVING, Status.IMPORTING):
@@ -87,8 +90,8 @@ def page_response(
     The page ends early if it reaches the maximum size of a response.
 
     Args:
-        documents: pairs of link parameters and a document; the link continues after the document.
-        more: whether the list continues after these documents.
+        documents: pairs of link parameters and a document. The link leads to the entries after the document.
+        more: true if the list continues after these documents.
     """
     shown = fit(documents, request.settings.list_bytes)
     query = kept_parameters(request, "marker", VALUES)
@@ -99,7 +102,7 @@ def page_response(
 
 
 def json_response(document: Any, status: int = 200) -> Response:
-    """Return a response with a document as JSON in UTF-8, in which letters are not escaped."""
+    """Return a response with a document as JSON in UTF-8, without escapes for characters beyond ASCII."""
     body = json.dumps(document, ensure_ascii=False).encode()
     return Response(body, status=status, content_type="application/json", charset="UTF-8")
 

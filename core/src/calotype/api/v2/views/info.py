@@ -36,13 +36,13 @@ def imports(context: Info, request: Request) -> Response:
 
 @bodiless_view(context=InfoStores, method="GET", permission=policy.LIST)
 def stores(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores: the stores, with their ids, descriptions, and flags that are true."""
+    """GET /v2/info/stores: the stores, with ids and descriptions. A flag is shown only if it is true."""
     return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
 @bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
-    """GET /v2/info/stores/detail: the stores, also with drivers and weights, but without locations."""
+    """GET /v2/info/stores/detail: the stores, with ids, descriptions, drivers and weights."""
     listed = [
         {
             **_store(request, entry),
@@ -69,9 +69,9 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
 
 @bodiless_view(context=Info, name="usage", method="GET", permission=policy.LIST)
 def usage(context: Info, request: Request) -> Response:
-    """GET /v2/info/usage: usage and limits of the caller's project, in MiB and images; -1 means no limit.
+    """GET /v2/info/usage: the usage and the limits of the caller's project.
 
-    `image_size_total` includes staged bytes.
+    Sizes are in MiB, and -1 means no limit. `image_size_total` includes staged bytes.
     """
     settings, project = request.settings, request.caller.project
     if project is None:

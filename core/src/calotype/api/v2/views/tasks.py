@@ -28,7 +28,7 @@ def index(context: Tasks, request: Request) -> Response:
     page = request.db.job_page(listing)
     documents = (
         (link_parameters(job.id, job_position(job, listing.sort)), tasks.listed_task(job))
-        for job in page.jobs
+        for job in page.records
     )
     return page_response(request, "tasks", "/v2/tasks", documents, more=page.more)
 
