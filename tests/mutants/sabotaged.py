@@ -81,9 +81,13 @@ def _tried(drivers: list[Sabotaged], tree: Path) -> list[Sabotaged]:
 
 
 def failed_cases(report: Path) -> set[str]:
-    """Return the cases that failed, as "TestDRIVER::CASE". An error after a case is not its failure."""
-    return {
-        f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '').partition('[')[0]}"
+    """Return the cases that failed, as "TestDRIVER::CASE", with their parameters and without.
+
+    An error after a case is not its failure.
+    """
+    names = [
+        f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
         for case in ElementTree.parse(report).iter("testcase")
         if case.find("failure") is not None
-    }
+    ]
+    return {*names, *(name.partition("[")[0] for name in names)}

@@ -32,6 +32,7 @@ ZEROS = "test_zeros_are_bytes"
 TWO_KEYS = "test_keys_that_differ_in_their_last_character_are_two"
 OVERTAKEN = "test_an_add_that_another_overtakes_harms_nothing[at-its-end]"
 KILLED = "test_a_killed_upload_is_no_blob[after-the-last-byte-announced]"
+DISCARDED = "test_an_upload_that_is_discarded_while_it_runs_is_whole_or_fails"
 REMAINS = "test_the_remains_of_a_killed_upload_are_found_and_removed[in-the-middle-announced]"
 RUNNING = "test_a_running_upload_is_an_attempt_under_its_key"
 FULL = "test_a_full_store_says_so_and_keeps_nothing[announced]"
@@ -106,6 +107,8 @@ CAUGHT_BY = {
         "LeavesItsThreadWhenItIsClosed": CLOSING,
         "HasAbsoluteLocations": LOCATION,
         "PutsAnOptionIntoLocations": LOCATION,
+        "FailsOddlyIfItIsDiscarded": DISCARDED,
+        "ReportsADiscardedUploadAsStored": DISCARDED,
         "HashesItsKeys": "test_the_location_contains_the_key",
         "NamesPathsInErrors": ERRORS,
         "NamesOptionsInErrors": ERRORS,

@@ -437,6 +437,15 @@ def test_a_file_larger_than_the_system_allows_gets_no_room(store):
     assert everything_in(store) == []
 
 
+def test_a_quota_can_be_used_to_its_last_byte(tmp_path):
+    store = file_store(tmp_path / "images", quota=1000)
+    store.create()
+
+    assert store.add(KEY, Trickle(pattern(1000)), 1000).size == 1000
+    with pytest.raises(StoreFull):
+        store.add(f"{KEY}1", Trickle(b"x"), 1)
+
+
 def test_concurrent_uploads_do_not_exceed_the_quota(tmp_path):
     store = file_store(tmp_path / "images", quota="1MB")
     store.create()
