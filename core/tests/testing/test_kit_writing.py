@@ -51,6 +51,8 @@ NO_IO = "test_a_new_driver_does_no_io"
 #: Module of sabotaged drivers -> driver -> the case that must catch it.
 CAUGHT_BY = {
     "writing": {
+        "FailsOddlyIfItIsDiscarded": DISCARDED,
+        "ReportsADiscardedUploadAsStored": DISCARDED,
         "LosesTrailingZeros": f"{ZEROS}[large-reads-at-the-end]",
         "LosesLeadingZeros": f"{ZEROS}[large-reads-at-the-start]",
         "LosesInnerZeros": f"{ZEROS}[large-reads-in-the-middle]",
@@ -107,8 +109,6 @@ CAUGHT_BY = {
         "LeavesItsThreadWhenItIsClosed": CLOSING,
         "HasAbsoluteLocations": LOCATION,
         "PutsAnOptionIntoLocations": LOCATION,
-        "FailsOddlyIfItIsDiscarded": DISCARDED,
-        "ReportsADiscardedUploadAsStored": DISCARDED,
         "HashesItsKeys": "test_the_location_contains_the_key",
         "NamesPathsInErrors": ERRORS,
         "NamesOptionsInErrors": ERRORS,
