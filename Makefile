@@ -27,8 +27,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 FUZZ ?= 5000
 FAULTS ?= 1000
+COUNT ?= 40
+SEED ?= 1
 
-.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants lint lines format tempest bench \
+.PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants kit-mutants lint lines format tempest bench \
 	bench-attacks bench-worst bench-peers dist docs clean
 
 help:  ## show this list
@@ -73,6 +75,9 @@ faults: $(VENV)/.dev  ## kill a server FAULTS (1000) times, let calls, databases
 
 mutants: $(VENV)/.dev  ## take guards out, one at a time, and see that a test goes red for each; writes docs/results/mutants.md (MUTANTS=word ...: only those)
 	$(BIN)/python -m tests.mutants $(MUTANTS)
+
+kit-mutants: $(VENV)/.dev  ## break drivers on purpose and at random (COUNT=40 each, SEED=1), and see that the kit notices; writes docs/results/kit-mutants.md (MUTANTS=sabotaged, file or webdav: only those)
+	$(BIN)/python -m tests.mutants.kit --seed $(SEED) --count $(COUNT) $(MUTANTS)
 
 lint: $(VENV)/.dev  ## check style, imports, types and common mistakes
 	$(BIN)/ruff check .

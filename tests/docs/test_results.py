@@ -83,11 +83,11 @@ def test_the_page_of_the_mutants_has_each_of_them() -> None:
         for number, outcome in ((2, Outcome.SURVIVED), (1, Outcome.CAUGHT))
     ]
 
-    assert page_of(results) == (
-        "1 of 2 mutants were caught.",
-        "| mutant | outcome | test |\n| --- | --- | --- |\n"
-        "| G-01: a guard is gone | caught | `tests/test_a.py::test_b` |\n"
-        "| G-02: a guard is gone | SURVIVED | `tests/test_a.py::test_b` |",
+    assert page_of(results, 120) == (
+        "1 of 2 mutants were caught. The run took 2 minutes.",
+        "| mutant | outcome | seconds | test |\n| --- | --- | --- | --- |\n"
+        "| G-01: a guard is gone | caught | 1 | `tests/test_a.py::test_b` |\n"
+        "| G-02: a guard is gone | SURVIVED | 1 | `tests/test_a.py::test_b` |",
     )
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("mutants.toml")
+
+
+class Change(Protocol):
+    """A change of one file below the project's root."""
+
+    @property
+    def file(self) -> str:
+        """The file's path below the root."""
+
+    def apply(self, root: Path) -> None:
+        """Make the change in a copy of the project; raise ValueError if the file is not as expected."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,25 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """Code without a guard. Its name begins with the row of docs/security.md, or the case, of its test."""
+    """Changed code, and the test that must fail for it; with `more_tests`, one of them all must fail.
+
+    The name of a removed guard begins with the row of docs/security.md, or the case, of its test.
+    """
 
     id: str
     test: str
-    edits: tuple[Edit, ...]
+    edits: tuple[Change, ...]
+    more_tests: tuple[str, ...] = ()
+
+
+def rows_with_a_test(page: Path = ROOT / "docs/security.md") -> list[str]:
+    """Return the ids of the rows of the threat catalogue that name a test."""
+    return re.findall(r"^\| ([A-Z]+-\d+) \| `[^`]+::", page.read_text(), re.MULTILINE)
+
+
+def rows_of(mutant: Mutant) -> list[str]:
+    """Return the ids of the rows that a removed guard belongs to."""
+    return re.findall(r"[A-Z]+-\d+", mutant.id.partition(":")[0])
 
 
 def load(path: Path = TABLE) -> list[Mutant]:

@@ -7,14 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import Outcome, outcome_of
-from tests.mutants.table import ROOT, Edit, Mutant, load
+from tests.mutants.__main__ import rows_without
+from tests.mutants.engine import Outcome, outcome_of
+from tests.mutants.table import ROOT, Edit, Mutant, load, rows_of, rows_with_a_test
 
 MUTANTS = load()
 
 
 def test_every_mutant_has_a_name_of_its_own() -> None:
     assert len({mutant.id for mutant in MUTANTS}) == len(MUTANTS) >= 15
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
+def test_a_mutant_belongs_to_rows_of_the_threat_catalogue(mutant: Mutant) -> None:
+    assert rows_of(mutant)
+    assert set(rows_of(mutant)) <= set(rows_with_a_test())
+
+
+def test_the_page_names_the_rows_that_no_mutant_tries() -> None:
+    sentence = rows_without(MUTANTS)
+
+    assert "G-01" in sentence
+    assert "G-14" not in sentence
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])

@@ -32,6 +32,7 @@ ZEROS = "test_zeros_are_bytes"
 TWO_KEYS = "test_keys_that_differ_in_their_last_character_are_two"
 OVERTAKEN = "test_an_add_that_another_overtakes_harms_nothing[at-its-end]"
 KILLED = "test_a_killed_upload_is_no_blob[after-the-last-byte-announced]"
+DISCARDED = "test_an_upload_that_is_discarded_while_it_runs_is_whole_or_fails"
 REMAINS = "test_the_remains_of_a_killed_upload_are_found_and_removed[in-the-middle-announced]"
 RUNNING = "test_a_running_upload_is_an_attempt_under_its_key"
 FULL = "test_a_full_store_says_so_and_keeps_nothing[announced]"
@@ -50,6 +51,8 @@ NO_IO = "test_a_new_driver_does_no_io"
 #: Module of sabotaged drivers -> driver -> the case that must catch it.
 CAUGHT_BY = {
     "writing": {
+        "FailsOddlyIfItIsDiscarded": DISCARDED,
+        "ReportsADiscardedUploadAsStored": DISCARDED,
         "LosesTrailingZeros": f"{ZEROS}[large-reads-at-the-end]",
         "LosesLeadingZeros": f"{ZEROS}[large-reads-at-the-start]",
         "LosesInnerZeros": f"{ZEROS}[large-reads-in-the-middle]",

@@ -444,6 +444,15 @@ def test_a_file_larger_than_the_system_allows_is_too_large(store, size):
     assert source.given == 0 or size is None
 
 
+def test_a_quota_can_be_used_to_its_last_byte(tmp_path):
+    store = file_store(tmp_path / "images", quota=1000)
+    store.create()
+
+    assert store.add(KEY, Trickle(pattern(1000)), 1000).size == 1000
+    with pytest.raises(StoreFull):
+        store.add(f"{KEY}1", Trickle(b"x"), 1)
+
+
 def test_concurrent_uploads_do_not_exceed_the_quota(tmp_path):
     store = file_store(tmp_path / "images", quota="1MB")
     store.create()
@@ -561,3 +570,17 @@ def test_two_uploads_of_one_key_do_not_share_a_temporary_file(store, without_unn
     assert len(seen[0]) == 1
     assert seen[0][0].startswith(f".incoming-{KEY}~")
     assert everything_in(store) == [KEY]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed", "named"])
+def test_an_image_that_root_adds_belongs_to_the_owner_of_the_store(store, request, unnamed):
+    if not unnamed:
+        request.getfixturevalue("without_unnamed_files")
+    os.chown(store.options.path, 1234, 1235)
+
+    store.add(KEY, Trickle(b"x"), 1)
+
+    folder = store.options.path / "0f"
+    for path in (folder, folder / KEY):
+        assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from calotype.stores import BlobNotFound, Duplicate, Listing, Stored, WritableStore
+from calotype.stores import BlobNotFound, Duplicate, Listing, Stored, StoreError, WritableStore
 from calotype.stores.bulkhead import Bounds
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Paused, Trickle, assert_same, pattern, read_all
@@ -114,6 +114,18 @@ class Concurrency(Harness):
         assert (len(outcomes), len(won)) == (2, 1), outcomes
         assert self.left_behind() == []
         assert_same(self.read(self.writable.locate(key), size), pattern(size, seed=won[0]))
+
+    @needs(WritableStore)
+    def test_an_upload_that_is_discarded_while_it_runs_is_whole_or_fails(self) -> None:
+        """A sweep discards the key of an upload that stood still for too long, and the upload goes on."""
+        key, data, twin = self.key(), pattern(self.span()), self.writable_twin()
+        source = Paused(data, len(data) - 500, lambda: twin.discard(key))
+        try:
+            stored = self.writable.add(key, source, len(data))
+        except StoreError:
+            self.assert_nothing_under(key)
+        else:
+            assert_same(self.read(stored.location, len(data)), data)
 
     # Calls that do not wait for each other.
 

@@ -314,4 +314,15 @@ class ReportsSizesIn32Bits(FolderStore):
         return super().size(location) & 0xFFFFFFFF
 
 
+class FailsOddlyIfItIsDiscarded(FolderStore):
+    def remove_part(self, part):
+        part.unlink()
+
+
+class ReportsADiscardedUploadAsStored(FolderStore):
+    def publish(self, part, final):
+        with contextlib.suppress(FileNotFoundError):
+            super().publish(part, final)
+
+
 with_kits(globals())
