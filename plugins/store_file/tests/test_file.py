@@ -437,6 +437,11 @@ def test_a_file_larger_than_the_system_allows_gets_no_room(store):
     assert everything_in(store) == []
 
 
+def test_a_relative_path_is_refused():
+    with pytest.raises(ValueError, match="must be an absolute path"):
+        FileStore.Options(path="images")
+
+
 def test_a_quota_can_be_used_to_its_last_byte(tmp_path):
     store = file_store(tmp_path / "images", quota=1000)
     store.create()
