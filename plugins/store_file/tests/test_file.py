@@ -444,6 +444,11 @@ def test_a_file_larger_than_the_system_allows_is_too_large(store, size):
     assert source.given == 0 or size is None
 
 
+def test_a_relative_path_is_refused():
+    with pytest.raises(ValueError, match="must be an absolute path"):
+        FileStore.Options(path="images")
+
+
 def test_a_quota_can_be_used_to_its_last_byte(tmp_path):
     store = file_store(tmp_path / "images", quota=1000)
     store.create()
