@@ -43,4 +43,4 @@ class StoreConformance(
     Disclosure,
     Resources,
 ):
-    """About two hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""
+    """Several hundred cases; the hooks are described in `calotype.testing.harness.Harness`."""

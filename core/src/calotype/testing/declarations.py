@@ -56,11 +56,13 @@ class Declarations(Harness):
     def test_the_room_is_possible(self) -> None:
         self.put(pattern(1000))
         info = self.driver.info()
-        known = [size for size in (info.capacity, info.free, info.largest) if size is not None]
+        fields = {"capacity": info.capacity, "free": info.free, "largest": info.largest}
+        known = {name: size for name, size in fields.items() if size is not None}
 
-        assert [size for size in known if type(size) is not int or size < 0] == []
+        wrong = {name: size for name, size in known.items() if not isinstance(size, int) or size < 0}
+        assert wrong == {}, "info gives a number that is no number of bytes"
         if info.capacity is not None:
-            assert max(known) == info.capacity
+            assert max(known.values()) == info.capacity, "info gives more than the capacity"
 
     # Paths.
 
