@@ -117,6 +117,18 @@ def test_a_store_of_the_new_driver_keeps_images(server: Server) -> None:
     assert not blob.exists()
 
 
+def test_the_new_drivers_own_ini_file_starts_a_service(
+    author: Environment, projects: dict[str, Path], tmp_path: Path
+) -> None:
+    running = Server(tmp_path, projects["store"] / "trial.ini", python=author.python, env={"PYTHONPATH": ""})
+    try:
+        image = running.post("/images", {**OCTETS, **meta(disk_format="raw")}, b"bytes").image
+        assert (image["disk_format"], image["status"]) == ("raw", "active")
+        assert [file.name for file in (running.data_dir / "mine").glob(f"{image['id']}*")] != []
+    finally:
+        running.stop()
+
+
 def test_the_new_extension_keeps_texts(server: Server) -> None:
     path = f"/v2/remarks/{server.reserve(name='a')['id']}"
     assert server.put(path, JSON, json.dumps({"text": "golden"}).encode()).status == 204
