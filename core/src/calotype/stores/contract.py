@@ -129,7 +129,8 @@ class Store(abc.ABC, Generic[OptionsT]):
         Raises:
             Misconfigured: an operator must change something, such as an option that leads nowhere.
             Unavailable: the store does not work now; the reason helps to fix it.
-            StoreFull: the store accepts no bytes; its blobs can be read and deleted.
+            StoreFull: the store accepts no bytes, as far as it knows without much work. Its blobs can be
+                read and deleted.
         """
 
     def close(self) -> None:
