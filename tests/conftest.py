@@ -31,7 +31,7 @@ def lending_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
     plugin = write_distribution(
         folder / "plugin", "test-lending", {"lending": "lending_driver:LendingStore"}, LENDING
     )
-    running = Server(folder, write_ini(folder, {}), env=on_path(plugin))
+    running = Server(folder, write_ini(folder, {"store.lending.driver": "lending"}), env=on_path(plugin))
     yield running
     running.stop()
 

@@ -201,7 +201,7 @@ def test_images_whose_driver_is_uninstalled_keep_their_records_and_work_again_af
     site.start()
     assert server.get(kept).body == b"kept"
     time.sleep(3)
-    assert "1 blobs removed, 0 left" in site.manage("sweep")
+    assert "1 blob removed, 0 left" in site.manage("sweep")
     assert site.held() == [name for name in held if kept.removeprefix("/images/") in name]
     assert site.fsck() == set()
     assert "the database has" not in site.logged()

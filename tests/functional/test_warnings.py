@@ -77,14 +77,14 @@ def test_the_help_of_the_command_shows_no_warning_of_a_library(running: Server) 
 
 
 def test_no_command_shows_a_warning_of_a_library(running: Server) -> None:
-    """r1-E24: some commands refuse `x` with their own message."""
+    """r1-E24: some commands refuse `x` with their own message, and `new` refuses the name of a file."""
     commands = [[str(running.ini) if word == "INI" else word for word in words] for words in leaves(main)]
     lines = [" ".join([*words, *running.variables]) for words in commands]
     shown = printed([sys.executable, "-c", EVERY], "\n".join(lines))
 
     ended = [line for line in shown.splitlines() if line[2:] in lines]
     assert [line[2:] for line in ended] == lines
-    assert {line[0] for line in ended} == {"0", "1"}
+    assert {line[0] for line in ended} == {"0", "1", "2"}
     assert "Warning" not in shown
 
 

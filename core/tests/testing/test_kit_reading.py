@@ -10,6 +10,7 @@ import pytest
 from calotype.testing.harness import Harness
 from calotype.testing.limits import TimeLimits
 from core.tests.testing.sabotage_kits import FOLDER, failures_in, run_kit
+from core.tests.testing.short_form import in_short_form, selected_drivers
 
 #: Module -> driver -> the case that must catch it.
 CAUGHT_BY = {
@@ -101,10 +102,14 @@ STUCK = "HangsInC"
 
 
 @pytest.fixture(scope="module")
-def failures_of(tmp_path_factory):
-    """failures_of(module): the cases that failed, and their messages, of one run of all that must fail."""
-    folder = tmp_path_factory.mktemp("kit")
-    return functools.cache(lambda module: failures_in(folder, module, CAUGHT_BY[module]))
+def failures_of(request, tmp_path_factory):
+    """failures_of(module): the cases that failed, and their messages, of one run of the selected drivers."""
+    folder, chosen = tmp_path_factory.mktemp("kit"), selected_drivers(request)
+
+    def run(module):
+        return failures_in(folder, module, {d: c for d, c in CAUGHT_BY[module].items() if d in chosen})
+
+    return functools.cache(run)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +119,8 @@ def hung(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("module", "driver"), [(module, driver) for module, cases in CAUGHT_BY.items() for driver in cases]
+    ("module", "driver"),
+    in_short_form([(module, driver) for module, cases in CAUGHT_BY.items() for driver in cases], driver=1),
 )
 def test_a_broken_driver_fails_the_case_that_is_named_for_its_defect(failures_of, module, driver):
     assert f"{driver}::{CAUGHT_BY[module][driver]}" in failures_of(module)

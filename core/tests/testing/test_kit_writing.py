@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from core.tests.testing.sabotage.folders import KitOfFolders
+from core.tests.testing.short_form import in_short_form, selected_drivers
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -131,13 +132,14 @@ class TestFolderStore(KitOfFolders):
 
 
 @pytest.fixture(scope="module")
-def failures(tmp_path_factory):
-    """The cases that failed: "TestDRIVER::CASE", from one run of all that must fail."""
-    report = tmp_path_factory.mktemp("kit") / "report.xml"
+def failures(request, tmp_path_factory):
+    """The cases that failed: "TestDRIVER::CASE", from one run of all that are selected and must fail."""
+    report, chosen = tmp_path_factory.mktemp("kit") / "report.xml", selected_drivers(request)
     cases = [
         f"{HERE}/sabotage/{module}.py::Test{driver}::{case}"
         for module, drivers in CAUGHT_BY.items()
         for driver, case in drivers.items()
+        if driver in chosen
     ]
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", f"--junit-xml={report}"]
     subprocess.run(
@@ -153,7 +155,7 @@ def failures(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize(("driver", "case"), MISTAKES, ids=[driver for driver, _ in MISTAKES])
+@pytest.mark.parametrize(("driver", "case"), in_short_form(MISTAKES, driver=0))
 def test_a_mistake_fails_the_case_that_is_named_for_it(failures, driver, case):
     assert f"Test{driver}::{case}" in failures
 

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from calotype.testing import StoreConformance
+from calotype.testing import StoreConformance, Trickle
 from calotype_store_file import FileStore
 
 
@@ -37,8 +37,11 @@ class TestFileStore(StoreConformance):
 
     @contextlib.contextmanager
     def full(self, store):
-        """A quota that is smaller than the image."""
-        yield FileStore(store.name, store.options.model_copy(update={"quota": 1000}))
+        """A quota that another image has nearly used up."""
+        size = self.span()
+        location = store.add("another-image.1", Trickle(bytes(size)), size).location
+        yield FileStore(store.name, store.options.model_copy(update={"quota": 2 * size - 1}))
+        store.delete(location)
 
 
 class TestFileStoreWithoutUnnamedFiles(TestFileStore):

@@ -69,7 +69,7 @@ class FrozenStore(WritableStore[FrozenOptions], Listing):
             folder = stack.enter_context(self._folder())
             with self._errors():
                 file = stack.enter_context(io.FileIO(_create(folder, name), "w"))
-            stack.callback(os.unlink, name, dir_fd=folder)
+            stack.callback(_remove, folder, name)
             written = self._copy(source, file)
             with self._errors():
                 os.fsync(file.fileno())
@@ -166,6 +166,12 @@ class FrozenStore(WritableStore[FrozenOptions], Listing):
             if error.errno == errno.EFBIG:
                 raise TooLarge(self.name, "its file system has no files of this size") from error
             raise Unavailable(self.name, "its folder cannot be used now") from error
+
+
+def _remove(folder: int, name: str) -> None:
+    """Remove a file, unless `discard` has removed it already."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 def _create(folder: int, name: str) -> int:
