@@ -57,7 +57,8 @@ _UNCHECKED = (FindingKind.UNREADABLE, FindingKind.UNREACHABLE)
     type=Quantity("number", _read_count, 0),
     default=0,
     metavar="N",
-    help="Let --repair remove up to N objects of a store, after it has refused and printed this option.",
+    help="Let --repair remove up to N objects of a store. If it refuses to remove so many, its "
+    "message names N.",
 )
 @click.option(
     "--window",

@@ -54,13 +54,14 @@ from calotype.transfers.places import Place, Places
     "--claim",
     "claimed",
     metavar="NAME",
-    help="Show the content of the store's place, ask, and mark the place as this database's.",
+    help="Show the content of the store's place, ask for confirmation, and mark the place as this "
+    "database's.",
 )
 @click.option(
     "--from",
     "owner",
     metavar="DATABASE-ID",
-    help="With --claim: take the place over from this database, whose marker is in it.",
+    help="With --claim: take the place over from the database DATABASE-ID, whose marker it contains.",
 )
 @click.option(
     "--yes",

@@ -35,7 +35,7 @@ def not_one_of(problem: str, value: object, choices: Iterable[str]) -> str:
 def quoted(value: str) -> str:
     """Return a value for a message: in quotes, on one line, and without the password of a URL.
 
-    A value from the environment or from a file is shown as it is written in the ini file.
+    If the ini file refers to the environment or to a file, the message shows the reference, not the value.
     """
     text = without_password(getattr(value, "written", value))
     return repr(text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "...")

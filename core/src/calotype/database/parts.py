@@ -102,7 +102,7 @@ def _composed(image: Image, rows: Iterable[Any]) -> Image:
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
-    """Return the statement for the parts of images.
+    """Return the SELECT for the images' properties, tags, members, locations and jobs.
 
     `belongs` takes a column of image ids, and returns the condition that selects the wanted images.
     """

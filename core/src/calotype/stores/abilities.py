@@ -27,7 +27,7 @@ class Listing(abc.ABC):
         """Yield the remains of unfinished uploads: parts, segments, temporary files.
 
         An entry's `location` is the key for `discard`, or "" if the key is unknown. Its `modified` is the
-        time at which the attempt wrote last, or began, so that an old attempt looks old.
+        time of the attempt's last write, or of its start; `fsck` leaves recent attempts alone.
 
         Raises:
             Unavailable: see `blobs`.

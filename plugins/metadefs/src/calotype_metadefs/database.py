@@ -141,7 +141,7 @@ class Definitions(Queries):
 
 
 class LockedNamespace(UnitPart):
-    """A namespace that a unit of work has locked, and the verbs of the unit on its contents.
+    """A namespace that a unit of work has locked. Its methods change the namespace within that unit.
 
     No other unit changes the namespace, or its definitions, before this one ends.
 

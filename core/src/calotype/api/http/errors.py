@@ -165,7 +165,7 @@ def json_document(request: Request, status: int, text: str) -> Response:
 
 
 def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
-    """Return the status and the sentence of one of Pyramid's exceptions."""
+    """Return the HTTP status and the message for one of Pyramid's exceptions."""
     if isinstance(error, HTTPForbidden):
         permission = getattr(error.result, "permission", "")
         if isinstance(request.context, Resource) and request.context.hides(permission):
