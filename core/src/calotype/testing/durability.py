@@ -153,7 +153,7 @@ class Durability(Harness):
         return found
 
     def _may_be_of(self, key: str, attempt: Blob) -> bool:
-        """Return whether an attempt may be of this key. If only the test uses the place, every new one may be."""
+        """Return whether an attempt may be of this key. If only the test uses the place, a new one may be."""
         return attempt.location in (key, "") or (self.alone and attempt not in self._before)
 
     # A store without room.
