@@ -25,9 +25,9 @@ AT_ONCE = 2
 #: run that exceeds the second is broken.
 TEST_PATIENCE = 150
 PATIENCE = 900
-#: pytest's options for one mutant: the first failure decides, and campaigns' tests run, too.
+#: pytest's options for one mutant: the first failure ends the run, and no mark deselects a test.
 OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-m", "", "--timeout", str(TEST_PATIENCE))
-#: The copies that no mutant uses at the moment.
+#: A queue of the copies that no mutant uses at the moment.
 Copies = queue.Queue[Path]
 
 

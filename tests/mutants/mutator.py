@@ -1,8 +1,8 @@
 """Find each small change of a module: another operator, constant or exception, or a removed statement.
 
 A change must be a mistake that a driver's author could make and that the kit could see. So prose (a string
-with a space), f-strings, annotations and docstrings stay. A statement that defines a name stays, because
-without it every run ends with a NameError.
+with a space), f-strings, annotations and docstrings are never changed. A statement that defines a name is
+never removed, because without it every run ends with a NameError.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Operator -> what replaces it.
+#: Operator -> its text, and the text that replaces it.
 COMPARISONS = {
     ast.Eq: ("==", "!="),
     ast.NotEq: ("!=", "=="),
@@ -39,7 +39,7 @@ ARITHMETIC = {
     ast.RShift: (">>", "<<"),
 }
 CONNECTIVES = {ast.And: ("and", "or"), ast.Or: ("or", "and")}
-#: Exception -> the first of these names that the module knows replaces it.
+#: Exception -> its possible replacements. The first one that the module knows replaces it.
 SWAPPED = {
     "BlobNotFound": ("Unavailable",),
     "BlobChanged": ("BlobNotFound", "Unavailable"),
@@ -76,7 +76,7 @@ class Spot:
 
     @property
     def change(self) -> str:
-        """What becomes what, in one line."""
+        """The old and the new code, in one line."""
         return f"{' '.join(self.text.split())} -> {self.replacement}"
 
     def apply(self, root: Path) -> None:
@@ -89,7 +89,7 @@ class Spot:
 
 
 def spots(root: Path, file: str) -> list[Spot]:
-    """Return every change of a module that leaves code which compiles."""
+    """Return every change of a module after which the code still compiles."""
     source = (root / file).read_bytes()
     found = sorted(
         set(_Finder(file, source).find()), key=lambda spot: (spot.start, spot.end, spot.replacement)
@@ -191,7 +191,7 @@ class _Finder:
 
 
 def _other_constants(value: object) -> Iterable[str]:
-    """Return what a constant may become, as source text."""
+    """Return the possible replacements of a constant, as source text."""
     if isinstance(value, bool):
         return (str(not value),)
     if isinstance(value, int):
@@ -211,7 +211,7 @@ def _can_go(node: ast.stmt) -> bool:
 
 
 def _skipped(node: ast.AST) -> list[ast.AST]:
-    """Return the children that stay: annotations, decorators, docstrings, and texts of options."""
+    """Return the children to leave unchanged: annotations, decorators, docstrings, and texts of options."""
     names = [getattr(node, name, None) for name in ("annotation", "returns")]
     skipped = [child for child in names if child is not None]
     skipped += getattr(node, "decorator_list", [])

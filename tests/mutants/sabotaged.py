@@ -1,7 +1,7 @@
 """Run the drivers that are broken on purpose: each must fail the case that is named for its mistake.
 
-The tables `CAUGHT_BY` of core/tests/testing/test_kit*.py name the cases. A table has the drivers of the
-module `SABOTAGED`, or the drivers of several modules by the modules' names.
+The tables `CAUGHT_BY` of core/tests/testing/test_kit*.py name the cases. The keys of a table are drivers in
+the module `SABOTAGED`, or names of modules, each with a table of its own drivers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.mutants.engine import TEST_PATIENCE, Outcome, run
 from tests.mutants.table import ROOT
 
 FOLDER = Path("core/tests/testing")
-#: pytest's options: the kit runs as for a stranger, and a sabotaged driver may leave threads that fail.
+#: pytest's options: the kit runs as in another project, and sabotaged drivers may leave threads that fail.
 OPTIONS = (
     *ISOLATED,
     *("-W", "ignore::pytest.PytestUnhandledThreadExceptionWarning"),
@@ -81,9 +81,9 @@ def _tried(drivers: list[Sabotaged], tree: Path) -> list[Sabotaged]:
 
 
 def failed_cases(report: Path) -> set[str]:
-    """Return the cases that failed, as "TestDRIVER::CASE", with their parameters and without.
+    """Return the failed cases as "TestDRIVER::CASE", each once with its parameters and once without.
 
-    An error after a case is not its failure.
+    An error in the teardown of a case does not count as a failure.
     """
     names = [
         f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"

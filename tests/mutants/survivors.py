@@ -18,7 +18,7 @@ KINDS = ("equivalent", "beyond")
 
 @dataclass(frozen=True)
 class Reason:
-    """Why the kit cannot see changes in a function; `code` and `change` narrow it to a line or a change."""
+    """The reason why the kit cannot see a function's changes; `code` and `change` narrow it down."""
 
     file: str
     where: str
@@ -40,7 +40,8 @@ class Reason:
 class Judged:
     """A change, its outcome under the kit, and the test that noticed it.
 
-    For a survivor that is a test of the driver's own, or none, and `reason` says why the kit is not to blame.
+    If the change survived the kit, `failed` is one of the driver's own tests or "", and `reason` says why the
+    kit cannot see the change.
     """
 
     spot: Spot

@@ -46,7 +46,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """Changed code, and the test that must fail for it; with `more_tests`, one of them all must fail.
+    """Changed code, and the test that must fail for it. With `more_tests`, one of all the tests must.
 
     The name of a removed guard begins with the row of docs/security.md, or the case, of its test.
     """

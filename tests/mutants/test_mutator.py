@@ -1,4 +1,4 @@
-"""The mutator finds each kind of change, and leaves alone what no run of the kit could judge."""
+"""The mutator finds each kind of change, and skips changes that no run of the kit could judge."""
 
 from __future__ import annotations
 

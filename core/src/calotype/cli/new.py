@@ -1,7 +1,7 @@
-"""`calotype-manage new`: write the distribution of a store driver or of an extension, which passes its tests.
+"""`calotype-manage new`: write a complete distribution of a store driver or of an extension, with its tests.
 
 The files come from the folder `templates`. In the path of a template, `PACKAGE` and `NAME` stand for the new
-package and name, and `dot-` for the dot of a hidden file, because wheels leave out files with a real one.
+package and name, and `dot-` for the dot of a hidden file, because wheels leave out hidden files.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Scaffold:
     folder: str
     #: The beginning of the names of its distributions.
     prefix: str
-    #: Other kinds of plugins that have the same names for their parts.
+    #: Other kinds of plugins, whose names this kind must not use.
     rivals: tuple[Kind, ...] = ()
 
 

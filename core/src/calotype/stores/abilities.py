@@ -16,7 +16,7 @@ class Listing(abc.ABC):
 
     @abc.abstractmethod
     def blobs(self) -> Iterator[Blob]:
-        """Yield each blob of the store once, in any order, and no upload that has not ended.
+        """Yield each blob of the store once, in any order, without unfinished uploads.
 
         Raises:
             Unavailable: the store cannot be reached now, or the listing broke off.
@@ -35,7 +35,7 @@ class Listing(abc.ABC):
 
 
 class External(abc.ABC):
-    """The ability to accept locations that the driver did not write, such as URLs of others."""
+    """The ability to accept locations that the driver did not write, such as URLs of other servers."""
 
     #: The URI schemes that clients may use, in lower case. An instance may have fewer.
     schemes: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ class External(abc.ABC):
 
 
 class DirectUrl(abc.ABC):
-    """The ability to let clients read a blob from the store itself, and not through the service."""
+    """The ability to let clients read a blob directly from the store instead of through the service."""
 
     @abc.abstractmethod
     def direct_url(self, location: str, expires: int) -> str | None:
@@ -88,7 +88,7 @@ class DirectUrl(abc.ABC):
 
 
 class LocalFiles(abc.ABC):
-    """The ability to name the file of a blob. All blobs are files on this machine."""
+    """The ability to return the path of a blob's file. All blobs are files on this machine."""
 
     @abc.abstractmethod
     def file_path(self, location: str) -> str:
@@ -102,14 +102,14 @@ class LocalFiles(abc.ABC):
 
 
 class Parts(abc.ABC):
-    """The ability to take an upload in parts, in any order, several at a time, through any process.
+    """The ability to take an upload in parts: in any order, concurrently, and from several processes.
 
-    For a store without it, the core keeps the parts in files and calls `add` at the end:
+    If a store lacks this ability, the core keeps the parts in files and calls `add` at the end: see
     `calotype.stores.spool`. Until `finish`, the parts are an unfinished upload: `attempts` lists them, and
     `discard` removes them.
     """
 
-    #: The smallest size of a part that is not the last, in bytes.
+    #: The minimum size of every part except the last, in bytes.
     part_min: int = 1
     #: The largest size of a part in bytes, and the maximum number of parts. None: no limit.
     part_max: int | None = None
@@ -119,7 +119,7 @@ class Parts(abc.ABC):
     def begin(self, key: str, size: int | None = None) -> str:
         """Begin an upload, and return its token: text of at most 1,024 characters for the other methods.
 
-        `size` is the number of all bytes if that is known.
+        `size` is the total number of bytes, or None if it is unknown.
 
         Raises:
             Duplicate, StoreFull, TooLarge, Unavailable: see `WritableStore.add`.
@@ -129,8 +129,8 @@ class Parts(abc.ABC):
     def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
         """Store the bytes of one part, durably. The source has the size of the piece.
 
-        A part that is sent again replaces the first one. If this raises, the upload can go on: the part can
-        be sent again. Exceptions of `source.read` pass through.
+        If a part is sent again, it replaces the earlier one. If this method raises, the upload still exists,
+        and the part can be sent again. Exceptions of `source.read` pass through.
 
         Raises:
             BlobNotFound: there is no such upload.
@@ -139,7 +139,7 @@ class Parts(abc.ABC):
 
     @abc.abstractmethod
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
-        """Make the blob from all parts, in the order of their numbers, and end the upload.
+        """Join the parts into the blob, in the order of their numbers, and end the upload.
 
         Raises:
             BlobNotFound: there is no such upload, or it lacks one of the parts.

@@ -1,9 +1,10 @@
 """The catalog: the configured stores, by name.
 
-`calotype.stores` names them. `store.NAME.driver` selects a driver (default: the driver with the store's
-name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, the stores
-are those with a key, and the default store. Other drivers are not even imported. A named store that cannot be
-built stops the start; one with keys only is off. If a store fails later, only its own requests fail.
+`calotype.stores` names the stores. `store.NAME.driver` selects a driver (default: the driver with the store's
+name), and the other `store.NAME.*` keys are the driver's options. If `calotype.stores` is unset, the catalog
+has the default store and every store with a key. No other driver is imported. If a store that
+`calotype.stores` names cannot be built, the start fails; a store that only has keys is switched off instead.
+If a store fails later, only its own requests fail.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Catalog:
         """Return the store that accepts this URI from a client.
 
         Raises:
-            UnsupportedScheme: no store, or more than one, takes External locations with its scheme.
+            UnsupportedScheme: no store, or more than one, accepts external locations with its scheme.
         """
         scheme = uri.partition(":")[0].lower()
         takers = [s for s in self if s.can(External) and scheme in s.schemes]
@@ -173,7 +174,7 @@ def _add_mentioned(
 
 
 def _only_missing(name: str, driver: Driver, given: Mapping[str, str]) -> list[str]:
-    """Return the required options that are missing; [] if another one is unknown, which stops the start."""
+    """Return the missing required options; [] if an option is unknown, because that must stop the start."""
     with blamed(name, driver):
         options = driver.store_class.Options
         missing = options.missing(given)

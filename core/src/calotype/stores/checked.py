@@ -2,8 +2,8 @@
 """CheckedStore: the wrapper that checks every driver.
 
 It hashes uploads, checks receipts, and implements ranges for drivers without them. Its `Guard` refuses
-operations that the driver has no ability for, and names the store in errors; its `Bulkhead` limits the number
-and duration of calls.
+operations for which the driver lacks the ability, and names the store in errors. Its `Bulkhead` limits the
+number and duration of calls.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ does what all of them would otherwise repeat: measuring, hashing, limits, checks
 drivers without them, and the store's name in every error.
 
 An ability is an interface. A driver is a subclass of `Store` (it reads) or of `WritableStore` (it also takes
-uploads), and of those interfaces of `calotype.stores.abilities` that it can fulfil. A class that lacks a
+uploads), and of those interfaces of `calotype.stores.abilities` that it implements. A class that lacks a
 method of its interfaces cannot be instantiated. All other methods have working defaults.
 """
 
@@ -45,16 +45,16 @@ LOCATION_MAX = 1024
 
 
 class Store(abc.ABC, Generic[OptionsT]):
-    """Base class of every driver. A driver that is only a Store reads blobs that others put there.
+    """Base class of every driver. A driver that is only a Store reads blobs that other programs wrote.
 
     There is one instance for each configured store, and several threads may call any method at the same
     time. A location is text that the driver makes and only the driver reads: ASCII, at most 1,024
     characters, without secrets, and relative to the options, so that no row of the database changes when
-    the data is moved or keys are replaced.
+    the data is moved or credentials are replaced.
 
     A location is kept as long as the image. A later version of the driver must read, delete and list a
     blob under the location that an earlier version returned for it; a new form of location is for new keys
-    only. A location contains the key that `add` was given, because `fsck` uses the key to find the image
+    only. A location contains the key that was passed to `add`, because `fsck` uses the key to find the image
     that an object belongs to.
 
     One place belongs to one store of one database. The core keeps a marker there, as a blob under the key
@@ -66,9 +66,9 @@ class Store(abc.ABC, Generic[OptionsT]):
     api_version: ClassVar[tuple[int, int]]
     #: The driver's settings.
     Options: ClassVar[type[StoreOptions]] = StoreOptions
-    #: True if `get` starts at an offset without reading from the start. An instance may differ.
+    #: True if `get` can start at an offset without reading the bytes before it. An instance may override it.
     ranges: bool = False
-    #: The interfaces of the class that this instance does not offer, because its options forbid it. For
+    #: The interfaces of the class that this instance does not offer, because of its options. For
     #: instance, a Swift store without a key for TempURLs withholds DirectUrl.
     withheld: frozenset[type] = frozenset()
 
@@ -82,16 +82,16 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Open a blob for reading from `offset`, for at least `length` bytes (None: to its end).
 
         `offset` and `length` are only passed to drivers with `ranges`. The reader is empty if `offset` is at
-        or behind the end. It may continue past `length`, because the core stops there. A plain open file is
-        the best reader. If the blob does not exist, this call must fail, not the first read. If the blob is
-        deleted while a reader is open, the reader returns the blob's bytes or raises BlobNotFound or
-        BlobChanged, but never ends early.
+        or beyond the end. It may continue past `length`, because the core stops there. A plain open file is
+        the best reader. If the blob does not exist, this call itself must fail, and not only the first read.
+        If the blob is deleted while a reader is open, the reader returns the blob's bytes or raises
+        BlobNotFound or BlobChanged, but never ends early.
 
         Raises:
             BlobNotFound: there is nothing at the location.
             BlobChanged: the bytes at the location are not the registered ones.
             BadLocation: the location does not have the form of this store's locations.
-            Unavailable: the store cannot be reached now. Nobody knows whether the blob exists.
+            Unavailable: the store cannot be reached now, so it is unknown whether the blob exists.
         """
 
     @abc.abstractmethod
@@ -108,7 +108,7 @@ class Store(abc.ABC, Generic[OptionsT]):
             yield Extent(0, size)
 
     def info(self) -> StoreInfo:
-        """Return how much the store can hold; the default knows nothing.
+        """Return the capacity and the free room of the store. The default leaves both unknown.
 
         Raises:
             Unavailable: the store cannot be reached now.
@@ -127,30 +127,31 @@ class Store(abc.ABC, Generic[OptionsT]):
         """Raise the error that a request would get, if the store cannot be used.
 
         Raises:
-            Misconfigured: an operator must change something, such as an option that leads nowhere.
-            Unavailable: the store does not work now; the reason helps to fix it.
-            StoreFull: the store accepts no bytes, as far as it knows without much work. Its blobs can be
-                read and deleted.
+            Misconfigured: an operator must change something, such as an option with a missing path.
+            Unavailable: the store does not work now. The reason helps the operator to fix it.
+            StoreFull: the store has no room, if it can find this out without much work. Its blobs can still
+                be read and deleted.
         """
 
     def close(self) -> None:
-        """Close connections and end threads. May be called twice."""
+        """Close connections and end threads. The core may call this twice."""
 
 
 class WritableStore(Store[OptionsT]):
-    """A store that takes uploads, and deletes them."""
+    """A store that takes uploads and deletes blobs."""
 
     @abc.abstractmethod
     def add(self, key: str, source: Reader, size: int | None = None) -> Stored:
         """Store all bytes of `source` under `key`, or nothing.
 
         `source` may return fewer bytes than requested, and cannot be read twice. One thread at a time may
-        read it, and it may be another one than the caller's. `size` is its length if that is known; the core
-        ensures that the source has this length. When this method returns, the bytes are durable. When it
-        raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass through.
+        read it, not necessarily the thread that called `add`. `size` is its length, or None if that is
+        unknown; the core ensures that the source has this length. When this method returns, the bytes are
+        durable. When it raises, nothing is left, neither a blob nor a part. Exceptions of `source.read` pass
+        through.
 
         Raises:
-            Duplicate: the key already has bytes, which are untouched.
+            Duplicate: there is already a blob with this key, which stays unchanged.
             StoreFull: there is no room now.
             TooLarge: a blob of this size can never fit.
             Unavailable: the store cannot be reached now.
@@ -174,11 +175,11 @@ class WritableStore(Store[OptionsT]):
         """
 
     def discard(self, key: str) -> None:
-        """Remove everything that an `add` of this key left, if it never returned.
+        """Remove everything that an interrupted `add` of this key has left.
 
         The core calls this after a crash, for keys recorded before their upload began. Remove the blob
         itself, parts, segments and temporary files. If there are none, that is not an error.
-        The default removes the blob that `locate` names, and aborts nothing else.
+        The default removes only the blob at the location that `locate` returns.
 
         Raises:
             Unavailable: the store cannot be reached now.
@@ -189,11 +190,12 @@ class WritableStore(Store[OptionsT]):
     def copy_from(self, key: str, source: Store[Any], location: str, size: int) -> Stored | None:
         """Store a blob of another store under `key` without moving its bytes through this process.
 
-        `size` is the blob's size in bytes. Return None, having done nothing, if this is not possible; the
+        `size` is the blob's size in bytes. If the copy is not possible, do nothing and return None; the
         core then reads the bytes from `source` and calls `add`. The default returns None.
 
         Raises:
-            BlobNotFound, BlobChanged: see `get` of the source; the error has the source's name.
+            BlobNotFound, BlobChanged: the blob in the source is missing or has changed; the error names the
+                source.
             Duplicate, StoreFull, TooLarge, Unavailable: see `add`.
         """
         return None

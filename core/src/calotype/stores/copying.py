@@ -1,5 +1,5 @@
 # mypy: disable-error-code="type-abstract"
-"""Copies that a backend makes itself, from one store into another: checked as uploads are."""
+"""Copies from one store into another that a backend makes itself. They are checked like uploads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from calotype.stores.values import Stored
 
 log = logging.getLogger(__name__)
 
-#: The rate that a backend's own copies have at least, in bytes per second. A slower copy counts as one that
-#: hangs: nobody knows how far it is, because the bytes do not pass through this process.
+#: The minimum rate of copies that a backend makes itself, in bytes per second. A slower copy is considered
+#: hung. Its progress is unknown, because the bytes do not pass through this process.
 COPY_RATE = 4 << 20
 
 
@@ -25,13 +25,13 @@ class Copier(Guard):
     """A store whose driver may copy a blob of another store inside their backend."""
 
     def copy_from(self, key: str, source: Guard, location: str, demands: Expectations) -> UploadResult | None:
-        """Let the driver copy a blob of another store; None, having done nothing, if it cannot.
+        """Let the driver copy a blob of another store. If it cannot, change nothing and return None.
 
-        `demands.length` is the blob's size in bytes. Nobody reads the copied bytes, so the digests of the
-        result are those that `demands` declares.
+        `demands.length` is the blob's size in bytes. The core does not read the copied bytes, so the
+        digests of the result are those that `demands` declares.
 
         Raises:
-            StoreError: the copy failed, or is not of this size; nothing is left. If the blob in the source
+            StoreError: the copy failed, or has another size; nothing is left of it. If the blob in the source
                 is missing or has changed, the error names the source.
         """
         driver, size = self._need(WritableStore), demands.length
@@ -80,7 +80,7 @@ class Copier(Guard):
 
 
 class _Patience:
-    """The progress of a copy, of which only the time is known: it is idle from its expected end on."""
+    """A stand-in for the unknown progress of a copy, which counts as idle after its expected end."""
 
     def __init__(self, size: int):
         self._expected = time.monotonic() + size / COPY_RATE

@@ -127,7 +127,7 @@ def _check_class(store: str, name: str, owner: str, candidate: object) -> None:
 
 
 def _check_signatures(candidate: type, base: type, refuse: Callable[[str], UnusableDriver]) -> None:
-    """Raise an error if a method cannot be called as the contract's interface `base` says."""
+    """Raise an error if a method's signature does not fit the contract's interface `base`."""
     for method, expected in inspect.getmembers(base, inspect.isfunction):
         if method.startswith("_") and method != "__init__":
             continue

@@ -1,4 +1,4 @@
-"""The guard around a driver: its gate, its slots and threads, its abilities, and the name in its errors."""
+"""Guard: the wrapper that controls which calls reach a driver, and names the store in its errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LACKS: dict[type, str] = {
 
 
 class Guard:
-    """A driver that is used only if its gate admits it, and only for the abilities that it has."""
+    """A wrapped driver, which is called only if its gate admits it, and only for the abilities it has."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Guard:
         #: a thread, and the server can send the file without a worker.
         self.keeps_files = isinstance(driver, LocalFiles)
         self.schemes = driver.schemes if isinstance(driver, External) else ()
-        #: The interfaces of the driver that nobody may use.
+        #: The interfaces of the driver that are switched off, by its options or by `read_only`.
         self.withheld = driver.withheld | ({WritableStore} if read_only else set())
         self.observe: Observer | None = None
         self.gate: Gate | None = None

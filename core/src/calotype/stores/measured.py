@@ -60,7 +60,7 @@ class VerifyingReader:
         self.count = 0
         self.ended = False
         self.failure: Exception | None = None
-        #: True if the driver has got a SourceError from this reader.
+        #: True if this reader has raised a SourceError.
         self.has_failed = False
         self._source = source
         self._digests = digests

@@ -16,7 +16,7 @@ class StoreOptions(Options):
     """The base class of every driver's `Options`. A driver without options uses it unchanged."""
 
     def place(self) -> str:
-        """Return the required options, such as " (path = /srv/images)", for operators; "" for none."""
+        """Return the required options, such as " (path = /srv/images)", for operators, or ""."""
         fields = type(self).model_fields
         shown = [f"{key} = {value}" for key, value in self.shown().items() if fields[key].is_required()]
         return f" ({', '.join(shown)})" if shown else ""

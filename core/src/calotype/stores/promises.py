@@ -1,6 +1,6 @@
 """Checks of the values that drivers return. A wrong value becomes an error that names the store.
 
-Without them, a wrong value would be an internal error far away from the driver, or reach a client.
+Without these checks, a wrong value would cause an internal error far from the driver, or reach a client.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 _URL = re.compile(r"https?://[!-~]{1,8000}", re.ASCII)
 _PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|\Z))[!-~]{1,1024}", re.ASCII)
 _MD5 = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: The most extents of a blob that are accepted, so that an endless iterator ends.
+#: The maximum number of extents of a blob. It stops a driver that yields extents without end.
 _EXTENTS_MAX = 1 << 20
 
 
@@ -33,7 +33,7 @@ def is_location(location: object) -> bool:
 
 
 def require(store: str, value: object, kind: type[Value], method: str) -> Value:
-    """Return a value if it is of this class.
+    """Return `value` if it is an instance of `kind`.
 
     Raises:
         StoreError: it is of another class; the message names the driver's method.
@@ -117,7 +117,7 @@ def require_listed(store: str, listed: Iterable[object], method: str) -> Iterato
 
 
 def require_info(store: str, info: object) -> StoreInfo:
-    """Return the room of a store. Raise StoreError for any other value."""
+    """Return a StoreInfo with valid sizes. Raise StoreError for any other value."""
     found = require(store, info, StoreInfo, "info")
     for size in (found.capacity, found.free, found.largest):
         require_size(store, size, "info")

@@ -1,7 +1,7 @@
 """SpooledParts: uploads in parts for a store that takes whole blobs only.
 
-The parts are files in a folder, one directory for each upload. All processes that take parts of an upload
-must share the folder. `finish` adds the joined parts to the store.
+The folder has a directory for each upload, with a file for each part. All processes that take parts of an
+upload must share the folder. `finish` adds the joined parts to the store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PART = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class SpooledParts(Parts):
-    """The ability `Parts` for a store without it."""
+    """The ability `Parts`, in front of a store that lacks it."""
 
     def __init__(self, store: WritableStore[Any], folder: Path):
         self._store = store

@@ -197,7 +197,7 @@ class PartReader:
             room: Called with the number of bytes that the part will take in memory, before it is read.
 
         Raises:
-            TooLarge: the source has bytes left, but all sizes are used up.
+            TooLarge: the source has bytes left, but the maximum number of parts is reached.
         """
         size = next(self._sizes, None)
         if size is None:

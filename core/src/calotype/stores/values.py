@@ -19,9 +19,9 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the reader holds, such as a connection. May be called twice, and before the end.
+        """Release what the reader holds, such as a connection.
 
-        Later reads return b"" or raise an error.
+        The core may call this twice, and before the end. Later reads return b"" or raise an error.
         """
         ...
 
@@ -49,7 +49,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One entry of a listing: its location, its size in bytes, and when it was written (aware, UTC)."""
+    """One entry of a listing: its location, its size in bytes, and its time of writing (aware, UTC)."""
 
     location: str
     size: int
@@ -58,7 +58,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """The room of a store, in bytes. None: the store does not know it, or has no such limit.
+    """The sizes of a store, in bytes. None: the store does not know the number, or has no such limit.
 
     `capacity` is the room for all blobs, `free` the room that is left, and `largest` the size of the largest
     blob that can ever fit.
@@ -71,7 +71,7 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A part of a blob, in bytes; `is_data` is false if all its bytes are zeros that use no space."""
+    """A range of a blob, in bytes; `is_data` is False if the range is a hole, whose zeros use no space."""
 
     offset: int
     length: int

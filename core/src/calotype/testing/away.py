@@ -1,4 +1,4 @@
-"""Cases for a place that cannot be reached: an error, and never an answer about blobs that nobody saw."""
+"""Cases for a place that cannot be reached: calls raise an error, and never report a blob as missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calotype.testing.readers import Trickle, assert_same, pattern
 
 
 class Away(Harness):
-    """Cases with the hook `take_away`; they are skipped if the driver's author has not implemented it."""
+    """Cases that use the hook `take_away`. They are skipped if the driver's author has not implemented it."""
 
     @pytest.mark.parametrize("verb", ["get", "size"])
     def test_a_blob_is_not_missing_because_its_place_is_away(self, verb: str) -> None:
@@ -102,7 +102,7 @@ class Away(Harness):
         assert_same(self.read(location, len(data)), data)
         assert self.driver.size(location) in (len(data), None)
 
-    # A place that goes away in the middle. Whether the driver notices depends on what it has buffered.
+    # The place goes away during a read or a listing. Whether the driver notices depends on its buffers.
 
     def test_a_read_error_is_not_taken_for_the_end(self) -> None:
         self._need_hook()
@@ -147,7 +147,8 @@ class Away(Harness):
     def _away(self) -> Iterator[None]:
         """Take the place away during the block, and bring it back even if the block fails.
 
-        A hook without `finally` would not bring it back if it got the block's exception.
+        The hook does not see the block's exception, because a hook without `finally` would then not bring the
+        place back.
         """
         taken = self.take_away(self.driver)
         taken.__enter__()
@@ -158,7 +159,7 @@ class Away(Harness):
 
     @contextlib.contextmanager
     def _unavailable(self) -> Iterator[None]:
-        """Take the place away, and expect that the block raises Unavailable, which Misconfigured is too."""
+        """Take the place away, and expect that the block raises Unavailable or its subclass Misconfigured."""
         with self._away(), pytest.raises(Unavailable) as caught:
             yield
         assert caught.value.store == self.driver.name

@@ -1,4 +1,4 @@
-"""Cases for many calls at a time: they do not wait for each other, and do not mix their bytes."""
+"""Cases for concurrent calls: they do not wait for each other, and do not mix up their bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from calotype.testing.readers import Paused, Trickle, assert_same, pattern, read
 from calotype.testing.restless import restless
 
 RACERS = 8
-#: How often uploads race for a key at the end of their sources.
+#: How many times uploads race for a key at the end of their sources.
 ROUNDS = 3
 
 
 class Meeting:
-    """A barrier that opens when each of the expected has arrived or left, or after `patience` seconds."""
+    """A barrier that opens when all expected threads have arrived or left, or after `patience` seconds."""
 
     def __init__(self, expected: int, patience: float = 5):
         self._missing = expected
@@ -60,7 +60,7 @@ class Concurrency(Harness):
             self._race(1000, 1000)
 
     def _race(self, size: int, at: int) -> None:
-        """Let uploads of one key wait for each other when they have read `at` bytes; one must win."""
+        """Let uploads of one key meet when each has read `at` bytes, and assert that exactly one succeeds."""
         key, meeting = self.key(), Meeting(RACERS)
 
         def race(number: int) -> Stored | Duplicate:
@@ -117,7 +117,7 @@ class Concurrency(Harness):
 
     @needs(WritableStore)
     def test_an_upload_that_is_discarded_while_it_runs_is_whole_or_fails(self) -> None:
-        """A sweep discards the key of an upload that stood still for too long, and the upload goes on."""
+        """A sweep discards the key of a stalled upload, which then continues."""
         key, data, twin = self.key(), pattern(self.span()), self.writable_twin()
         source = Paused(data, len(data) - 500, lambda: twin.discard(key))
         try:
@@ -188,7 +188,7 @@ class Concurrency(Harness):
 
         assert ended == [True] * len(running), "some waited until others had ended"
 
-    # Calls that do not mix.
+    # Calls that do not mix up their bytes.
 
     @needs(WritableStore)
     def test_parallel_uploads_do_not_mix(self) -> None:

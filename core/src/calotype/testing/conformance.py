@@ -1,8 +1,8 @@
 """StoreConformance: the test suite that defines a store.
 
-Subclass it, define a fixture `store`, and run pytest. The kit tests the abilities that the driver
-has, and skips the tests of all others with the reason. If a driver is known to fail a test, `known_gaps`
-names the test and the reason.
+Subclass it, define a fixture `store`, and run pytest. The kit tests the abilities that the driver has. It
+skips the tests of all other abilities, and states the reason. If a driver is known to fail a test,
+`known_gaps` names the test and the reason.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cases for the bytes of a blob: runs of zeros, and sizes and offsets at which fields of drivers overflow."""
+"""Cases for the bytes of a blob: runs of zeros, and sizes and offsets at which integers may overflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calotype.stores.measured import BLOCK
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Flow, Trickle, Zeros, assert_same, pattern, read_all
 
-#: Name -> (start, end) of the zeros in a blob of this size.
+#: Name -> (start, end) of the zeros in a blob of the given size.
 ZEROS: dict[str, Callable[[int], tuple[int, int]]] = {
     "everywhere": lambda size: (0, size),
     "the-first-byte": lambda size: (0, 1),
@@ -23,11 +23,11 @@ ZEROS: dict[str, Callable[[int], tuple[int, int]]] = {
     "in-the-middle": lambda size: (size // 4, size - size // 4),
     "at-the-end": lambda size: (size // 2, size),
 }
-#: The greatest number of characters in a key.
+#: The maximum length of a key, in characters.
 LONGEST_KEY = 200
 #: A size in bytes whose offsets do not fit into 24 bits.
 LARGE = (17 << 20) + 13
-#: A size whose offsets do not fit into 32 bits, and where it has bytes that are not zero.
+#: A size whose offsets do not fit into 32 bits, and the offsets of the bytes in it that are not zero.
 HUGE = (4 << 30) + (2 << 20) + 13
 MARKS = {
     at: pattern(16, seed=at % 97)
@@ -36,7 +36,7 @@ MARKS = {
 
 
 class Contents(Harness):
-    """Every byte comes back, whatever its value and its offset are."""
+    """Every byte is read back as it was written, whatever its value and offset."""
 
     @needs(WritableStore)
     @pytest.mark.parametrize("place", ZEROS)

@@ -1,4 +1,4 @@
-"""Cases for `copy_from`: a right and independent copy, or None and nothing at all."""
+"""Cases for `copy_from`: it makes a correct, independent copy, or returns None and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calotype.testing.readers import Trickle, assert_same, pattern
 
 
 class Copying(Harness):
-    """A driver that never copies passes: then the core reads the bytes and adds them."""
+    """A driver that never copies passes, because the core then reads the bytes and calls `add`."""
 
     @needs(WritableStore)
     def test_a_copy_is_right_or_not_made(self, size: int) -> None:
@@ -70,7 +70,7 @@ class Copying(Harness):
         assert self.left_behind() == []
 
     def _copy(self, key: str, source: Store[Any], location: str, size: int) -> Stored | None:
-        """Return the receipt. If there is none, assert that nothing was done."""
+        """Return the receipt of the copy. If the driver returns None, assert that it has stored nothing."""
         stored = self.writable.copy_from(key, source, location, size)
         if stored is None:
             with pytest.raises(BlobNotFound):

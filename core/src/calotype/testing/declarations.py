@@ -1,4 +1,4 @@
-"""Cases for what a driver says about its blobs and its room: extents, info, paths and direct URLs."""
+"""Cases for what a driver reports about its blobs and its room: extents, info, paths and direct URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SKEW = 10
 
 
 class Declarations(Harness):
-    """Each answer is compared with the bytes that it is about."""
+    """Each answer is compared with the bytes that it describes."""
 
     # Extents.
 
@@ -135,7 +135,7 @@ class Declarations(Harness):
 def _status(url: str) -> int:
     try:
         with contextlib.closing(urllib.request.urlopen(url, timeout=30)) as answer:
-            return int(answer.status or 200)  # other schemes than HTTP have no status
+            return int(answer.status or 200)  # only HTTP has a status
     except urllib.error.HTTPError as error:
         error.close()
         return error.code

@@ -1,4 +1,4 @@
-"""Cases for what a driver discloses, and does, though nobody asks: paths, option values, secrets, and I/O."""
+"""Cases for the disclosure of paths, option values and secrets, and for I/O where a driver must do none."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from calotype.testing.harness import Harness, needs
 from calotype.testing.processes import Tell, forked
 from calotype.testing.readers import Trickle, pattern
 
-#: An absolute path, at the start of a text or after a delimiter. A URL's host is none.
+#: An absolute path, at the start of a text or after a delimiter. It does not match the host of a URL.
 ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:])/\w""")
 #: The last word in the name of an option whose value is a secret.
 SECRET = re.compile(r"(?:^|_)(?:password|passwd|passphrase|secret|token|key|credential)s?\Z", re.IGNORECASE)
-#: What Python reports of I/O to its auditors: names of events, or the beginnings of names.
+#: The audit events that Python raises for I/O: their names, or the beginnings of their names.
 IO_EVENTS = ("open", "os.", "socket.", "subprocess.", "sqlite3.", "shutil.", "glob.", "fcntl.", "mmap.")
 HARMLESS_EVENTS = ("socket.__new__", "os.putenv", "os.unsetenv")
-#: What Python does not report.
+#: The functions of `os` that do I/O without an audit event.
 UNREPORTED = ("stat", "lstat", "access", "statvfs")
 
 
 class Disclosure(Harness):
-    """Locations, errors and options keep to themselves what an operator has configured."""
+    """Locations, errors and options do not disclose what an operator has configured."""
 
     @needs(WritableStore)
     def test_the_location_holds_no_path_and_no_option(self) -> None:
@@ -85,7 +85,7 @@ class Disclosure(Harness):
 
     def test_a_new_driver_does_no_io(self) -> None:
         def work(tell: Tell, end: Reader) -> None:
-            self.twin()  # whatever it imports is there by now
+            self.twin()  # all imports of the driver are done by now
             seen: list[str] = []
             _watch(seen)
             self.twin()
@@ -96,12 +96,12 @@ class Disclosure(Harness):
 
 
 def _is_text(annotation: Any) -> bool:
-    """Return whether a type is str, or allows str besides others."""
+    """Return whether a type is str, or a union with str."""
     return annotation is str or (annotation is not SecretStr and str in getattr(annotation, "__args__", ()))
 
 
 def _watch(seen: list[str]) -> None:
-    """Note all I/O of this process from now on, for ever: it is a child's last work."""
+    """Record all I/O of this process from now on. This cannot be undone, so only a child may call it."""
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith(IO_EVENTS) and not event.startswith(HARMLESS_EVENTS):

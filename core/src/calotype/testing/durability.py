@@ -1,4 +1,4 @@
-"""Cases for what is there after an `add`: all of it when it has returned, nothing when it was killed."""
+"""Cases for the durability of `add`: a whole blob after it has returned, nothing after it was killed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from calotype.testing.harness import Harness, needs
 from calotype.testing.processes import Held, Tell, forked
 from calotype.testing.readers import Paused, Trickle, assert_same, pattern, read_all
 
-#: Name -> the number of bytes that an upload of this size has read when it is killed.
+#: Name -> how many bytes an upload of the given size has read when its process is killed.
 KILLED: dict[str, Callable[[int], int]] = {
     "after-the-first-byte": lambda size: 1,
     "in-the-middle": lambda size: size // 2,
     "after-the-last-byte": lambda size: size,
 }
-#: Seconds between two looks at an upload that does nothing.
+#: Seconds between two listings of an upload that is idle.
 APART = 2.5
 #: Seconds until a server has noticed that a client was killed.
 NOTICED = 5.0
 
 
 class Durability(Harness):
-    """An `add` that has returned is durable, and one that was killed is found and removed."""
+    """The blob of an `add` that has returned is durable, and the remains of a killed one can be removed."""
 
     @needs(WritableStore)
     def test_an_added_blob_is_there_for_a_second_instance_at_once(self) -> None:
         twin = self.twin()
-        twin.check()  # it has connected by then
+        twin.check()  # so that the second instance has connected before the blob is added
         for size in (0, 10, self.span()):
             data = pattern(size)
             location = self.writable.add(self.key(), Trickle(data), size).location
@@ -99,7 +99,7 @@ class Durability(Harness):
         return key
 
     def _await_the_server(self) -> None:
-        """Wait until a server has noticed that its client was killed, and has removed what it removes."""
+        """Wait until a server has noticed that its client was killed, and has cleaned up."""
         end = time.monotonic() + min(NOTICED, self.patience)
         while self.left_behind() and time.monotonic() < end:
             time.sleep(0.1)
@@ -153,7 +153,7 @@ class Durability(Harness):
         return found
 
     def _may_be_of(self, key: str, attempt: Blob) -> bool:
-        """Return whether an attempt can be the one of this key: in a place of the test's own, any can."""
+        """Return whether an attempt may be of this key. If only the test uses the place, a new one may be."""
         return attempt.location in (key, "") or (self.alone and attempt not in self._before)
 
     # A store without room.

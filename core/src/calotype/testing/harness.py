@@ -24,14 +24,14 @@ from calotype.stores.measured import BLOCK, Expectations, UploadResult
 from calotype.testing.limits import TimeLimits, limited
 from calotype.testing.readers import Flow, Trickle, assert_same, pattern, read_all
 
-#: The number of characters from which an option's value is recognized in a text.
+#: The minimum length of an option's value that is searched for in a text, in characters.
 SHORTEST = 5
 #: A test of the kit.
 Case = TypeVar("Case", bound=Callable[..., None])
 
 
 def needs(*abilities: type, ranges: bool = False) -> Callable[[Case], Case]:
-    """Skip the test for drivers that lack one of the abilities, or that do not start at an offset."""
+    """Skip the test for drivers that lack one of the abilities, or that cannot start at an offset."""
 
     def mark(test: Case) -> Case:
         vars(test).update(needs=abilities, needs_ranges=ranges)
@@ -42,7 +42,7 @@ def needs(*abilities: type, ranges: bool = False) -> Callable[[Case], Case]:
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """A stored blob of many bytes: its location, its size in bytes, and its SHA-256."""
+    """A large stored blob: its location, its size in bytes, and its SHA-256."""
 
     location: str
     size: int
@@ -57,29 +57,29 @@ class Harness:
     #: The size of a large blob, and the maximum memory for storing and reading it, in bytes.
     large_size: ClassVar[int] = 64 << 20
     memory_max: ClassVar[int] = 32 << 20
-    #: The largest request of the backend in bytes, if the driver must divide larger blobs.
+    #: The maximum size of a request to the backend in bytes, if the driver must divide larger blobs.
     request_max: ClassVar[int | None] = None
-    #: True if the driver stores 4 GiB of zeros in seconds. None: it does if it has LocalFiles.
+    #: True if the driver stores 4 GiB of zeros in seconds. None: True for LocalFiles.
     sparse: ClassVar[bool | None] = None
-    #: False if the blobs end with the process, as in memory: then no case uses a second process.
+    #: False if the blobs are lost with the process, as in memory. Then no case uses a second process.
     survives_processes: ClassVar[bool] = True
-    #: False if an upload that is killed leaves nothing in the place, as a file without a name does.
+    #: False if a killed upload leaves nothing in the place, for instance because its file has no name yet.
     leaves_attempts: ClassVar[bool] = True
-    #: Options that are named like secrets and are none, such as the public half of a key.
+    #: Options that are named like secrets but are public, such as the public half of a key.
     public_options: ClassVar[frozenset[str]] = frozenset()
-    #: Seconds after which a call counts as stopped by another call.
+    #: Seconds after which a call counts as blocked by another call.
     patience: ClassVar[float] = 20
     #: True if only the test writes to the store. If false, a test ignores blobs of others in listings.
     alone: ClassVar[bool] = True
     #: Tests that the driver is known to fail: name (or name[parameter]) -> reason. Each is a strict xfail.
     known_gaps: ClassVar[dict[str, str]] = {}
-    #: Seconds that each case may take; a case that takes longer fails, because the driver hangs.
+    #: The time limit of each case, in seconds. If a driver hangs, the case fails at this limit.
     case_seconds: ClassVar[float] = 60
-    #: The number of blobs that a listing must hold. None: 1,001 if the driver has LocalFiles, otherwise 101.
+    #: The number of blobs in a long listing. None: 1,001 if the driver has LocalFiles, otherwise 101.
     listing_size: ClassVar[int | None] = None
-    #: False if the kit's blobs have no direct URL, as sources on private addresses have none.
+    #: False if the kit's blobs have no direct URL, for instance because their sources have private addresses.
     has_direct_urls: ClassVar[bool] = True
-    #: False if a direct URL is valid for ever, because it is another server's own.
+    #: False if a direct URL never expires, for instance because it is the URL of the source itself.
     direct_urls_expire: ClassVar[bool] = True
 
     @pytest.fixture
@@ -88,7 +88,7 @@ class Harness:
         raise NotImplementedError("define a fixture `store` that returns the driver")
 
     def plant(self, store: Store, data: bytes) -> str:
-        """Put bytes where the driver can read them, without the driver.
+        """Put bytes where the driver can read them, without using the driver.
 
         Returns:
             The URI for `register` if the driver is External, otherwise a location.
@@ -115,7 +115,7 @@ class Harness:
         raise NotImplementedError("the hook `directory` is not implemented")
 
     def received(self, store: Store) -> int | None:
-        """Return how many bytes the driver has received from its place since it was made.
+        """Return how many bytes the driver has received from its place since it was created.
 
         The default returns None. The kit then counts what this process reads from files and from Python's
         sockets, so only a driver that reads in another way, such as through a library in C, needs this hook.
@@ -127,7 +127,7 @@ class Harness:
         return list(store.attempts()) if isinstance(store, Listing) else []
 
     def full(self, store: Store) -> contextlib.AbstractContextManager[Store]:
-        """Return a context in which a driver has no room for `span()` bytes: `store`, or one like it."""
+        """Return a context that yields a driver without room for `span()` bytes: `store`, or one like it."""
         raise NotImplementedError("a test of a full store needs `full`")
 
     @pytest.fixture(autouse=True)

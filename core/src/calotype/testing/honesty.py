@@ -27,7 +27,7 @@ from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
 
 class Honesty(Harness):
-    """Abilities work, others are refused, and secrets stay secret."""
+    """A driver's abilities work, calls that need other abilities are refused, and secrets stay secret."""
 
     def test_an_upload_is_refused_where_it_is_not_declared(self) -> None:
         source = Trickle(pattern(10))

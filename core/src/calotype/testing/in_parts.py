@@ -34,7 +34,7 @@ class InParts(Harness):
         self._folder.mkdir()
 
     def _parts(self, store: Store | None = None) -> Parts:
-        """Return the driver, or the spool in front of it, as a process would."""
+        """Return the driver if it has the ability, otherwise a new spool in front of it."""
         store = store or self.driver
         assert isinstance(store, WritableStore)
         return store if isinstance(store, Parts) else SpooledParts(store, self._folder)

@@ -1,7 +1,8 @@
 """The time limit of a case: a driver that hangs fails the case, and does not stop the kit.
 
-An alarm of the operating system ends a case in the main thread, where pytest runs it. If the case is in code
-that no alarm can end, such as a library in C, the process ends with the stacks of all threads.
+An alarm of the operating system ends a case in the main thread, where pytest runs it. If the case hangs in
+code that no alarm can interrupt, such as a library in C, the process prints the stacks of all threads and
+ends.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ import pytest
 
 #: Seconds until the alarm is repeated, for a driver that catches the first one and hangs again.
 AGAIN = 5.0
-#: Seconds after the limit until the process ends, if the case does not.
+#: Seconds after the limit until the process is ended, if the case still runs.
 GRACE = 30.0
-#: Seconds until the process ends after the last test, if threads that hang keep it from ending.
+#: Seconds until the process is ended after the last test, if threads that hang keep it running.
 ENDING = 10.0
 #: The fixtures of a case that call the driver. Others may take longer, for instance to start a server.
 OF_THE_DRIVER = ("store", "_trial")
 
 
 class TimeLimits:
-    """The plugin that limits each case of the kit, for the time of one run of pytest."""
+    """The plugin that limits the time of each case of the kit, during one run of pytest."""
 
     def __init__(self, errors: int):
         """Write stacks to the file descriptor `errors`, because standard error is captured during a case."""
@@ -59,7 +60,7 @@ class TimeLimits:
             return (yield)
 
     def pytest_unconfigure(self) -> None:
-        """End the process later if a driver's thread hangs that Python would wait for."""
+        """End the process by a timer, if a driver's thread hangs and Python would wait for it."""
         others = set(threading.enumerate()) - {threading.main_thread()}
         if self._has_hung and not all(thread.daemon for thread in others):
             faulthandler.dump_traceback_later(ENDING, exit=True, file=self._errors)
@@ -95,7 +96,7 @@ class TimeLimits:
 
 
 def limited(item: pytest.Item) -> contextlib.AbstractContextManager[None]:
-    """Return the context that limits a part of a case outside its call, such as the end of a fixture."""
+    """Return a context that limits the time of a case outside its call, such as the end of a fixture."""
     plugin = item.config.pluginmanager.get_plugin(TimeLimits.__name__)
     return plugin.limited(item) if isinstance(plugin, TimeLimits) else contextlib.nullcontext()
 

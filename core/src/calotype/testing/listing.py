@@ -23,7 +23,7 @@ CLOCKS = datetime.timedelta(minutes=10)
 
 
 class Listings(Harness):
-    """`blobs`, with the eyes of fsck: a blob that is not listed counts as lost."""
+    """`blobs`, as `fsck` uses it: a blob that is not listed counts as lost."""
 
     @needs(WritableStore, Listing)
     def test_a_long_listing_holds_every_blob_once(self) -> None:

@@ -24,7 +24,7 @@ class TestLiveStore(StoreConformance):
     """One configured store, opened anew for each case."""
 
     alone = False
-    #: A driver may write files without names; only its own kit says whether it does.
+    #: A driver may write files that have no name yet; only the driver's own tests can say whether it does.
     leaves_attempts = False
     sparse = False  # a quota may count the zeros
 

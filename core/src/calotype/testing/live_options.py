@@ -1,7 +1,7 @@
 """The pytest plugin of the kit: its options, for every run and for a configured store.
 
-Every pytest run in an environment with Calotype loads it, so it imports nothing, and does nothing unless the
-command line asks for a report, or names the module `calotype.testing.live`.
+Every pytest run in an environment with Calotype loads this plugin. It therefore imports nothing, and does
+nothing unless the command line asks for a report or names the module `calotype.testing.live`.
 """
 
 from pathlib import Path

@@ -94,7 +94,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
 
     @property
     def shelf(self) -> Shelf:
-        """The shelf of the options; raises Unavailable while it is away."""
+        """The shelf that the options name; raises Unavailable while it is away."""
         if self.options.shelf.is_away:
             raise Unavailable(self.name, "its memory cannot be reached")
         return self.options.shelf

@@ -1,7 +1,8 @@
 """Children: forked processes that use a driver as another worker of the service would, and can be killed.
 
-A fork and not a new interpreter, because a driver of a test, with options that no pickle keeps, exists
-nowhere else. The child makes its own driver, so it uses no connection and no lock of its parent's.
+A child is a fork and not a new interpreter, because the test's driver exists only in this process, and its
+options may not be picklable. The child makes a driver of its own, so it uses none of its parent's connections
+and locks.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class Child:
         self._is_running = True
 
     def hear(self, seconds: float) -> str:
-        """Return the next line that the child tells.
+        """Return the next line that the child sends.
 
         Raises:
-            AssertionError: the child says nothing in this time, or its work has raised an exception.
+            AssertionError: the child sends nothing in this time, or its work has raised an exception.
         """
         end = time.monotonic() + seconds
         while b"\n" not in self._text:
@@ -64,8 +65,8 @@ def forked(work: Callable[[Tell, Reader], object]) -> Iterator[Child]:
     """Run `work` in a child, which is killed at the end of the block.
 
     Args:
-        work: Called with `tell`, which sends a line to the parent, and with a reader that returns nothing
-            until the parent ends. So a child that waits for it does not outlive its parent.
+        work: Called with `tell`, which sends a line to the parent, and with a reader that blocks until the
+            parent ends. A child that waits for this reader therefore does not outlive its parent.
     """
     lines, told = os.pipe()
     waiting, held = os.pipe()
@@ -88,7 +89,7 @@ def forked(work: Callable[[Tell, Reader], object]) -> Iterator[Child]:
 
 
 def _work(work: Callable[[Tell, Reader], object], told: int, waiting: int) -> None:
-    """Run the child's work, and end the process: nothing of the test runs on in it."""
+    """Run the child's work, and end the process, so that the child does not continue the test."""
 
     def tell(line: str) -> None:
         os.write(told, line.replace("\n", " ").encode(errors="replace") + b"\n")
@@ -102,7 +103,7 @@ def _work(work: Callable[[Tell, Reader], object], told: int, waiting: int) -> No
 
 
 class Held:
-    """A source that tells the parent when `at` bytes were read, and then waits for the end of its process."""
+    """A source that tells the parent that `at` bytes were read, and then blocks until the parent ends."""
 
     def __init__(self, source: Reader, at: int, tell: Tell, end: Reader):
         self._source = source

@@ -1,4 +1,4 @@
-"""Cases for readers and ranges: blobs that change hands while they are read, and the ends of blobs."""
+"""Cases for readers and ranges: blobs that change while they are read, and the ends of blobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 from calotype.testing.traffic import counted
 
-#: The bytes at the end of a large blob that a range covers.
+#: The number of bytes at the end of a large blob that a range covers.
 TAIL = 1000
 
 
@@ -196,7 +196,7 @@ def _tail_of(store: Store, location: str, count: int) -> bytes:
 
 
 def _errors_of(store: Store, missing: str) -> list[StoreError]:
-    """Return the errors of calls with a location without a blob, and with text that is no location."""
+    """Return the errors of calls with the location of a missing blob, and with text that is no location."""
     errors = []
     for location in (missing, "nonsense", ""):
         calls: list[Callable[[str], object]] = [store.get, store.size]

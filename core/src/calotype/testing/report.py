@@ -1,7 +1,7 @@
 """The result of the kit as JSON, and a badge: `pytest --calotype-report FILE`.
 
-FILE has an entry for each test class of the kit. FILE with the suffix `.badge.json` is the form that
-shields.io reads as an endpoint.
+FILE gets an entry for each test class of the kit. A second file beside it, with the suffix `.badge.json`, has
+the form that shields.io expects of an endpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CASE = "calotype_case"
 
 @dataclass(frozen=True)
 class About:
-    """A driver, and the distribution that it came in (None: it cannot be told)."""
+    """A driver, and the distribution that it belongs to (None: unknown)."""
 
     driver: str | None = None
     distribution: str | None = None
@@ -106,7 +106,7 @@ class KitReport:
         return self._drivers[type(driver)]
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if hasattr(session.config, "workerinput"):  # a worker of pytest-xdist, whose reports go to another
+        if hasattr(session.config, "workerinput"):  # a pytest-xdist worker; the main process writes
             return
         kit = {
             "kit": importlib.metadata.version("calotype-core"),

@@ -1,4 +1,4 @@
-"""Cases for what a driver takes from its process: memory, descriptors and threads."""
+"""Cases for the resources that a driver uses: memory, descriptors and threads."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from calotype.stores.measured import BLOCK
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Exploding, Flow, Trickle, pattern
 
-#: How often a call is repeated, and how many descriptors or threads it may leave in all, for pools.
+#: How often a call is repeated, and how many descriptors or threads may then remain in a driver's pools.
 REPETITIONS, POOLED = 30, 5
-#: Seconds until a thread that was told to end has ended.
+#: Seconds that a thread may need to end.
 ENDING = 5.0
 SELF = Path("/proc/self")
 
 
 class Growth:
-    """The growth of this process's memory in bytes, its peak, outside Python's own allocator too."""
+    """The peak growth of this process's memory in bytes, including memory outside Python's allocator."""
 
     def __init__(self) -> None:
         gc.collect()
         with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)  # memory that glibc holds back would hide what a driver takes
-        SELF.joinpath("clear_refs").write_text("5")  # VmHWM begins again at the memory that is in use now
+            ctypes.CDLL(None).malloc_trim(0)  # memory that glibc keeps would hide a driver's use
+        SELF.joinpath("clear_refs").write_text("5")  # resets VmHWM to the memory in use
         self._before = _status("VmRSS")
 
     def peak(self) -> int:
@@ -47,7 +47,7 @@ def _status(name: str) -> int:
 
 
 class Resources(Harness):
-    """A call gives back everything that it takes."""
+    """A call releases all resources that it takes."""
 
     @needs(WritableStore)
     @pytest.mark.parametrize("announced", [True, False], ids=["announced", "of-unknown-size"])
@@ -145,11 +145,11 @@ class Resources(Harness):
         self._repeat(work)
 
     def _length(self, number: int) -> int:
-        """Return a small size, and at every third call one that needs several parts."""
+        """Return a small size, or for every third number a size that needs several parts."""
         return 1000 if number % 3 else self.span()
 
     def _repeat(self, work: Callable[[int], None]) -> None:
-        """Run some work many times, and assert that the process holds no more afterwards than before."""
+        """Run some work many times, and assert that no descriptors and threads are left over."""
         self._need(SELF / "fd")
         for number in range(3):
             work(number)

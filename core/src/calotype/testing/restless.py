@@ -1,4 +1,4 @@
-"""Threads that change between any two instructions of a driver, so that a race that can be lost is lost."""
+"""Forced switches between threads at each instruction of a driver, so that race conditions show."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from calotype.stores import Store
 
-#: Seconds that a thread sleeps before each instruction of the driver. Anything above 0 lets others go on.
+#: Seconds that a thread sleeps before each instruction of the driver. Any value above 0 lets others run.
 BRIEFLY = 1e-6
-#: Packages whose classes drivers inherit from, and which are not the driver's.
+#: Packages of base classes that do not belong to the driver.
 FOREIGN = ("calotype.stores", "builtins", "abc", "typing")
 
 
@@ -22,7 +22,8 @@ FOREIGN = ("calotype.stores", "builtins", "abc", "typing")
 def restless(driver: Store) -> Iterator[None]:
     """Interrupt the threads that begin in the block before each instruction of the driver's package.
 
-    Python changes threads every five milliseconds, in which a driver checks and writes a thousand times.
+    Python itself switches threads only every five milliseconds. A driver can check and write a thousand times
+    between two switches, so few races would show.
     """
     own = tuple(_package(kind) for kind in type(driver).__mro__ if not kind.__module__.startswith(FOREIGN))
 
@@ -46,7 +47,7 @@ def restless(driver: Store) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()  # for threads that live on
+        over.set()  # for threads that outlive the block
         threading.settrace(before)
 
 

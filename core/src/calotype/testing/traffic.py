@@ -22,11 +22,11 @@ class Traffic:
 
     @property
     def count(self) -> int:
-        """The number of bytes since the count began."""
+        """The number of bytes that were read since the count began."""
         return sum(self._blocks) + _read_by_kernel() - self._before
 
     def counting(self, receive: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method of sockets that receives bytes, or their number, and counts them."""
+        """Wrap a socket's method that returns bytes, or their number, so that they are counted."""
 
         def received(*arguments: Any, **options: Any) -> Any:
             result = receive(*arguments, **options)
@@ -48,7 +48,7 @@ def counted() -> Iterator[Traffic]:
 
 
 def _read_by_kernel() -> int:
-    """Return the bytes of all calls of read(2), which are those of files; 0 if the kernel does not say."""
+    """Return how many bytes read(2) has read, which are those of files and pipes; 0 if that is unknown."""
     with contextlib.suppress(OSError):
         found = re.search(r"^rchar: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
         if found:

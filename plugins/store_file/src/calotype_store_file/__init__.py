@@ -159,7 +159,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         """Create the directory with its marker, or mark an existing empty one.
 
         The core does not call this for an empty directory if the database has images in the store, because
-        then a disk is missing there.
+        then a disk is probably not mounted.
         """
         with self._translated(), self._explained():
             if not self.options.path.exists():
@@ -193,7 +193,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
 
     @contextlib.contextmanager
     def _root(self, *, adopt: bool = False, begin: bool = False) -> Iterator[int]:
-        """Open the store's directory, and check that it is the store's own.
+        """Open the store's directory, and check that it belongs to this store.
 
         With `adopt` an empty marker gets the store's name, and with `begin` an empty directory gets a marker.
         """
@@ -334,7 +334,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Tell operators whose the directory is, and what to run, if this user may not create or use it."""
+        """If this user may not create or use the directory, name its owner and the command to run."""
         try:
             yield
         except PermissionError as error:

@@ -28,7 +28,7 @@ def extents(descriptor: int, size: int) -> Iterator[Extent]:
 
 
 def _seek(descriptor: int, position: int, size: int, whence: int) -> int | None:
-    """Return where the next data or hole begins, at most `size`; None if that cannot be told."""
+    """Return where the next data or hole begins, at most `size`; None if that is unknown."""
     try:
         return min(os.lseek(descriptor, position, whence), size)
     except OSError as error:

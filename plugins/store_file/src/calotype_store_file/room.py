@@ -16,7 +16,7 @@ class Room:
     """The limits of one store's directory, which each method gets as an open descriptor."""
 
     def __init__(self, store: str, quota: int | None, min_free: int | None):
-        """`quota` is the maximum bytes of all images, and `min_free` the bytes of the file system to keep."""
+        """Limit all images to `quota` bytes together, and keep `min_free` bytes of the file system free."""
         self._store = store
         self._quota = None if quota is None else int(quota)
         self._min_free = min_free
@@ -59,7 +59,7 @@ class Room:
 
     def _capacity(self, disk: os.statvfs_result) -> int:
         """Return the room for all images if nothing else were on the file system."""
-        # The blocks that are free only for root are not ours.
+        # Only root can use the free blocks that the file system reserves.
         blocks = disk.f_blocks - (disk.f_bfree - disk.f_bavail)
         capacity = max(0, blocks * disk.f_frsize - self._reserve(disk))
         return capacity if self._quota is None else min(capacity, self._quota)

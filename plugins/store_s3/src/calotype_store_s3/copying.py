@@ -12,12 +12,12 @@ from calotype_store_s3.options import S3Options
 from calotype_store_s3.parts import PARTS
 from calotype_store_s3.upload import Upload, receipt
 
-#: Largest copy of one request, in bytes. S3 allows 5 GiB, but some servers answer nothing while they copy,
-#: and `read_timeout` would end a long request.
+#: Maximum number of bytes to copy in one request. S3 allows 5 GiB, but some servers send nothing until the
+#: copy is complete, and `read_timeout` would end a long request.
 COPY_PART = 256 << 20
-#: Error codes of a server that does not copy, or not with these credentials; it may take an upload.
+#: Error codes of a server that refuses to copy, at all or with these credentials. An upload may still work.
 REFUSALS = {"NotImplemented", "501", "AccessDenied", "403", "MethodNotAllowed", "405", "InvalidRequest"}
-#: The options that two stores must share, so that the one may read what the other has written.
+#: The options that must be equal in two stores, so that the server can copy from one to the other.
 ACCOUNT = ("endpoint_url", "region", "access_key", "secret_key")
 
 
@@ -45,7 +45,7 @@ class Original:
         }
 
     def error(self, error: StoreError) -> StoreError:
-        """Return the error about the original if the server's error is about it, otherwise the error."""
+        """Return an error about the original if it was removed or replaced, otherwise `error`."""
         if code_of(error) in MISSING:
             return BlobNotFound(self.store, "the object was removed while it was copied")
         if code_of(error) in ("PreconditionFailed", "412"):
@@ -54,10 +54,10 @@ class Original:
 
 
 class Copy(Upload):
-    """An object that is stored by copying another one. Nothing is left if that fails."""
+    """An object that is stored by copying another one. Nothing is left if the copy fails."""
 
     def run_copy(self, original: Original) -> bool:
-        """Copy the object, and return True; False, having left nothing, if the server refuses to copy.
+        """Copy the object, and return True. If the server refuses to copy, return False and leave nothing.
 
         Raises:
             BlobNotFound, BlobChanged: the original was removed or replaced; the error names its store.
@@ -105,13 +105,13 @@ class Copy(Upload):
 
     def _unless_taken(self, operation: str, **arguments: Any) -> None:
         if operation == "copy_object":
-            # Swift's s3api applies If-None-Match to the original too, and finds it taken.
+            # Swift's s3api applies If-None-Match to the original, too, and would always refuse the copy.
             self._bucket.call(operation, Key=self._name, **arguments)
         else:
             super()._unless_taken(operation, **arguments)
 
     def _check(self, size: int) -> None:
-        """Compare the size of the copy with its original's."""
+        """Require that the copy has the size of its original."""
         held = (self._head() or {}).get("ContentLength")
         if held != size:
             raise StoreError(self._bucket.store, f"it made a copy of {held} bytes of an image of {size}")

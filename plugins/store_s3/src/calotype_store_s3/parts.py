@@ -19,7 +19,7 @@ STEP, LARGE = 700, 1 << 30
 
 
 def largest() -> int:
-    """Return the size of the largest object in bytes. The size of parts grows if the length needs it."""
+    """Return the size of the largest object in bytes. The parts of large objects are larger."""
     return min(OBJECT_MAX, PART_MAX * PARTS)
 
 

@@ -91,6 +91,6 @@ def _answer(store: str, error: ClientException, writing: bool) -> StoreError:
 
 
 def _is_about_quota(error: ClientException) -> bool:
-    """Return whether a 413 is about a quota, and not about the size of one object: only the body says so."""
+    """Return whether a 413 is about a quota, and not the size of one object. Only its body shows that."""
     content = error.http_response_content or b""
     return b"quota" in (content.encode() if isinstance(content, str) else content).lower()

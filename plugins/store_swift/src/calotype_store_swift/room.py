@@ -29,7 +29,7 @@ class Limits:
 
     @property
     def largest(self) -> int:
-        """The size of the largest image in bytes. The size of segments grows if the length needs it."""
+        """The size of the largest image in bytes. The segments of large images are larger."""
         return self.object_max * self.segments_max
 
 
@@ -42,8 +42,8 @@ class Quota:
 
     @classmethod
     def of(cls, kind: str, headers: Mapping[str, str]) -> Quota:
-        """Return the quota in the headers of an account or a container, which is the `kind`."""
-        # Newer versions of Swift have the first header for accounts, older ones and Ceph the second.
+        """Return the quota in the headers of an account or a container. `kind` says of which."""
+        # For accounts, newer versions of Swift send the first header. Older ones and Ceph send the second.
         limit = headers.get(f"x-{kind}-quota-bytes") or headers.get(f"x-{kind}-meta-quota-bytes") or ""
         return cls(int(limit) if limit.isdecimal() else None, int(headers.get(f"x-{kind}-bytes-used", 0)))
 
@@ -51,7 +51,7 @@ class Quota:
 def measure(account: Quota | None, containers: Sequence[Quota], largest: int) -> StoreInfo:
     """Return the room that the quotas leave; `account` is None if its quota may not be read.
 
-    The quotas of the containers limit the store together, if all of them have one.
+    If every container has a quota, the sum of these quotas limits the store, too.
     """
     limits, rooms = [], []
     if account is not None and account.limit is not None:
