@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -46,12 +46,6 @@ def account(swift: Mapping[str, str]) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def numbers() -> Iterator[int]:
-    """Numbers that are given out once."""
-    return itertools.count()
-
-
-@pytest.fixture(scope="session")
 def loader() -> Loader:
     """Return a loader that reads botocore's descriptions of S3 once."""
     return create_loader()
@@ -73,9 +67,9 @@ def _quick_clients(loader: Loader, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(account: dict[str, object], numbers: Iterator[int]) -> Iterator[Callable[..., S3Store]]:
+def make(account: dict[str, object]) -> Iterator[Callable[..., S3Store]]:
     """make(**options): a store in that bucket, below a prefix of the test's own; closed at its end."""
-    made, prefix = [], f"t{next(numbers)}"
+    made, prefix = [], f"t-{uuid.uuid4().hex}"  # other processes use the bucket, too
 
     def make_store(**options: object) -> S3Store:
         made.append(build(**{**account, "prefix": prefix, **options}))
