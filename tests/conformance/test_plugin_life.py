@@ -1,4 +1,4 @@
-"""What happens to images while their driver is uninstalled, renamed, updated or installed again."""
+"""Images stay while their driver is uninstalled, renamed or updated, and work when it is back."""
 
 from __future__ import annotations
 

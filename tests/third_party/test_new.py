@@ -1,4 +1,4 @@
-"""What `calotype-manage new` writes passes its tests and serves at once, with the released wheels alone."""
+"""A distribution of `calotype-manage new` passes its tests and serves at once, with the wheels alone."""
 
 from __future__ import annotations
 

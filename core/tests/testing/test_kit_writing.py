@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from core.tests.testing import test_kit
 from core.tests.testing.sabotage.folders import KitOfFolders
 from core.tests.testing.short_form import in_short_form, selected_drivers
 
@@ -15,19 +16,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 #: How the inner run is kept apart from the outer one.
 ISOLATED = (
-    "--import-mode=importlib",
-    "--noconftest",
-    "--rootdir=.",
-    "-c",
-    os.devnull,
-    "-W",
-    "error",
-    "-W",
-    "ignore::pytest.PytestConfigWarning",  # which is what python -O gets
+    *test_kit.ISOLATED,
     "-W",
     "ignore::pytest.PytestUnhandledThreadExceptionWarning",  # of threads that a sabotaged driver began
-    "-p",
-    "no:cacheprovider",
 )
 ZEROS = "test_zeros_are_bytes"
 TWO_KEYS = "test_keys_that_differ_in_their_last_character_are_two"

@@ -200,7 +200,7 @@ class Place:
     def _location(self) -> str:
         location = self._driver.locate(MARKER_KEY)
         if location is None:
-            raise StoreError(self.name, "its driver declares WRITE but does not implement locate")
+            raise StoreError(self.name, "it takes no uploads, so its place has no marker")
         return location
 
     def _look_for_marker(self) -> PlaceState:
