@@ -338,11 +338,15 @@ def test_without_a_named_default_the_only_writable_store_is_the_default(install)
     assert build(("far",)).default is None
 
 
+WITHHOLDING = DRIVER + "    withheld = frozenset({WritableStore})\n"
+
+
+@pytest.mark.parametrize("source", [READING, WITHHOLDING])
 @pytest.mark.parametrize("names", [("far", "tape"), None])
-def test_a_default_store_that_takes_no_uploads_stops_the_start(install, names):
+def test_a_default_store_that_takes_no_uploads_stops_the_start(install, names, source):
     """The start was silent, and each upload got 400."""
     install("tape")
-    install("far", READING)
+    install("far", source)
 
     assert "it takes no uploads, so it cannot be calotype.default_store" in refused(names, "far")
 

@@ -5,6 +5,9 @@ import os
 
 import pytest
 
+from calotype.testing import Trickle, pattern
+from plugins.store_file.tests.stores import KEY, file_store
+
 
 @pytest.fixture
 def without_unnamed_files(monkeypatch):
@@ -17,3 +20,17 @@ def without_unnamed_files(monkeypatch):
         return really_open(path, flags, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = file_store(tmp_path / "images")
+    store.create()
+    return store
+
+
+@pytest.fixture
+def blob(store):
+    """The path of an image of 1,000 bytes, stored under KEY."""
+    store.add(KEY, Trickle(pattern(1000)), 1000)
+    return store.options.path / "0f" / KEY

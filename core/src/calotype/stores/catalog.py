@@ -220,7 +220,7 @@ def _choose_default(catalog: Catalog, default: str | None, *, named: bool) -> st
 
 def _refuse_default(store: CheckedStore) -> None:
     """Refuse a default store whose driver takes no uploads. Warn of one that is read-only for a while."""
-    if isinstance(store.driver, WritableStore):
+    if isinstance(store.driver, WritableStore) and WritableStore not in store.driver.withheld:
         log.warning(
             "store '%s' takes no uploads, because store.%s.read_only is set: each upload that names no store "
             "gets 400; set calotype.default_store to a store that takes uploads",
