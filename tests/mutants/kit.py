@@ -58,6 +58,7 @@ DRIVERS = (
             f"{_FILE}/test_conformance.py::TestFileStoreWithoutUnnamedFiles",
         ),
         f"{_FILE}/test_file.py",
+        f"{_FILE}/test_room.py",
     ),
     Driver(
         "webdav",
