@@ -40,7 +40,7 @@ class Driver:
     name: str
     sources: str
     kit: tuple[str, ...]
-    tests: str
+    tests: tuple[str, ...]
 
     def spots(self) -> list[Spot]:
         """Return every change of the driver."""
@@ -57,14 +57,13 @@ DRIVERS = (
             f"{_FILE}/test_conformance.py::TestFileStore",
             f"{_FILE}/test_conformance.py::TestFileStoreWithoutUnnamedFiles",
         ),
-        f"{_FILE}/test_file.py",
-        f"{_FILE}/test_room.py",
+        (f"{_FILE}/test_file.py", f"{_FILE}/test_room.py"),
     ),
     Driver(
         "webdav",
         "tests/third_party/calotype-store-webdav/src",
         (f"{_WEBDAV}/test_conformance.py::TestWebdavStore",),
-        f"{_WEBDAV}/test_failures.py",
+        (f"{_WEBDAV}/test_failures.py",),
     ),
 )
 
@@ -101,7 +100,7 @@ def judge(driver: Driver, trees: Copies, changes: Sequence[Spot]) -> Iterator[Ju
         SystemExit: the kit or the driver's own tests fail for the unchanged driver.
     """
     print(f"{driver.name}: the unchanged driver", flush=True)
-    unchanged = run(trees.queue[0], [*driver.kit, driver.tests])
+    unchanged = run(trees.queue[0], [*driver.kit, *driver.tests])
     if unchanged.status:
         raise SystemExit(unchanged.printed)
     table = load()
@@ -112,7 +111,9 @@ def judge(driver: Driver, trees: Copies, changes: Sequence[Spot]) -> Iterator[Ju
         if result.outcome is not Outcome.SURVIVED:
             yield Judged(spot, result.outcome, result.failed)
             continue
-        own = try_out(dataclasses.replace(mutant, test=driver.tests, more_tests=()), trees, errors_count=True)
+        test, *more_tests = driver.tests
+        by_own = dataclasses.replace(mutant, test=test, more_tests=tuple(more_tests))
+        own = try_out(by_own, trees, errors_count=True)
         _print(own)
         yield Judged(spot, result.outcome, own.failed, reason_for(spot, table))
 

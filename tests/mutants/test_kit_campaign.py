@@ -29,7 +29,7 @@ def test_each_reason_of_the_table_is_about_a_change_of_the_code() -> None:
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 def test_a_seed_chooses_the_same_changes_again(driver: Driver) -> None:
     assert chosen(driver, 1, 10) == chosen(driver, 1, 10) != chosen(driver, 2, 10)
-    for test in (*driver.kit, driver.tests):
+    for test in (*driver.kit, *driver.tests):
         assert (ROOT / test.partition("::")[0]).exists()
 
 

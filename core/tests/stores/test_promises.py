@@ -215,3 +215,9 @@ def test_right_values_pass():
     assert store.info() == StoreInfo()
     assert list(store.extents(location, len(DATA))) == [Extent(0, len(DATA))]
     assert read(io.BytesIO(read(store.get(location)))) == DATA
+
+
+@pytest.mark.parametrize("value", [None, b"bytes", 3.5])
+def test_a_driver_whose_get_returns_no_reader_is_told_so(value):
+    with pytest.raises(StoreError, match=r"get returned .* instead of a reader"):
+        checked(get=returning(value)).get("blob:k")
