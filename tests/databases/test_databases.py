@@ -66,6 +66,30 @@ def test_a_user_who_does_not_own_the_database_is_told_how_to_own_it(database: st
     )
 
 
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_a_user_who_may_not_create_tables_is_told_which_right_is_missing(database: str) -> None:
+    owner = build_engine(database)
+    with owner.begin() as connection:
+        connection.execute(text("CREATE USER guest IDENTIFIED BY 'hunter2'"))
+        connection.execute(text(f"GRANT SELECT ON {owner.url.database}.* TO guest"))
+    engine = build_engine(owner.url.set(username="guest", password="hunter2"))
+    try:
+        with pytest.raises(SchemaMismatch) as caught:
+            migrate.upgrade(engine)
+    finally:
+        engine.dispose()
+        with owner.begin() as connection:
+            connection.execute(text("DROP USER guest"))
+        owner.dispose()
+
+    assert "CREATE command denied to user" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert str(caught.value).endswith(
+        f": run GRANT ALL PRIVILEGES ON {owner.url.database}.* TO guest as an administrator of the "
+        "database server"
+    )
+
+
 @pytest.mark.parametrize("database", BOTH, indirect=True)
 def test_a_database_from_before_the_first_release_keeps_every_row(database: str) -> None:
     """The definitions of such a database belonged to the core, so they have no branch yet."""

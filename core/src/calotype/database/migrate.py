@@ -49,11 +49,13 @@ _UNRELEASED = re.compile(r"00(0[1-9]|10)")
 _LAST_UNRELEASED = "0010"
 #: The commit at which `_LAST_UNRELEASED` was the newest revision.
 _LAST_COMMIT = "b7f1b0e"
-#: What to do about errors of SQLite and PostgreSQL, by a part of their text.
+#: What to do about errors of SQLite, PostgreSQL and MariaDB, by a part of their text.
 _CURES = {
     "file is not a database": ": name another file in sqlalchemy.url, or restore this one from a backup",
     "permission denied for schema": ": the user of the URL must own the database: make it with "
     "`createdb -O {user} {name}`, or run ALTER DATABASE {name} OWNER TO {user}",
+    "command denied to user": ": run GRANT ALL PRIVILEGES ON {name}.* TO {user} as an administrator of the "
+    "database server",
 }
 #: The errors of MariaDB and MySQL for a step that is done already: the table, column, index or foreign key
 #: exists, or is gone. Their DDL has no transactions, so a repeated migration meets completed steps.
