@@ -1,4 +1,4 @@
-"""The list of mutants in `mutants.toml`."""
+"""The mutants that the files in `guards/` list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = Path(__file__).with_name("mutants.toml")
+GUARDS = Path(__file__).with_name("guards")
 
 
 class Change(Protocol):
@@ -67,9 +67,10 @@ def rows_of(mutant: Mutant) -> list[str]:
     return re.findall(r"[A-Z]+-\d+", mutant.id.partition(":")[0])
 
 
-def load(path: Path = TABLE) -> list[Mutant]:
-    """Return the mutants of the list."""
-    entries = tomllib.loads(path.read_text())["mutant"]
+def load(folder: Path = GUARDS) -> list[Mutant]:
+    """Return the mutants of all files in the folder."""
     return [
-        Mutant(entry["id"], entry["test"], tuple(Edit(**edit) for edit in entry["edit"])) for entry in entries
+        Mutant(entry["id"], entry["test"], tuple(Edit(**edit) for edit in entry["edit"]))
+        for path in sorted(folder.glob("*.toml"))
+        for entry in tomllib.loads(path.read_text())["mutant"]
     ]
