@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import struct
@@ -315,6 +316,19 @@ def test_bytes_after_the_announced_length_are_not_stored(server: Server) -> None
     assert statuses(spoken)[0] == 200
     assert statuses(spoken)[1:] in ([], [400])
     assert b'"size": 5' in spoken
+
+
+def test_an_image_deleted_during_its_download_arrives_whole(server: Server) -> None:
+    """The image is larger than all buffers between the server and the client."""
+    size = 64 << 20
+    image = server.upload(bytes(size))
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("GET", f"/images/{image['id']}")
+        response = connection.getresponse()
+        begun = response.read(1000)
+        assert server.delete(f"/images/{image['id']}").status == 200
+        assert server.blobs(image["id"]) == []
+        assert begun + response.read() == bytes(size)
 
 
 def test_a_client_that_disconnects_during_a_download_does_no_harm(server: Server) -> None:

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from urllib.parse import quote
+
 import pytest
 
 from tests.security.people import Guarded
 from tests.support.answers import statuses
 from tests.support.server import Server
 
+JSON = {"Content-Type": "application/json"}
+
+
+#: Other spellings of the path of an image that exists. UUID stands for its id without the first digit, 0.
+OTHER_SPELLINGS = [
+    b"/images/{0UUID}",
+    b"/images/urn:uuid:0UUID",
+    b"/images/%EF%BC%90UUID",
+    b"/images/%2530UUID",
+    b"/images/0UUID%0a",
+    b"/images/0UUID%00",
+    b"/images/0UUID%20",
+    b"/images//0UUID",
+    b"/images/./0UUID",
+    b"/v1/../images/0UUID",
+    b"/images/%2e%2e/images/0UUID",
+    b"/images/0UUID/.",
+]
+
+
+@pytest.fixture(scope="module")
+def rest(server: Server) -> str:
+    """The id of an image without its first character."""
+    rest = str(uuid.uuid4())[1:]
+    server.upload(b"bytes", id=f"0{rest}")
+    return rest
+
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE"])
 @pytest.mark.parametrize(
     "path",
     [
+        *OTHER_SPELLINGS,
         b"/images/..",
         b"/images/%2e%2e",
         b"/images/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
@@ -33,11 +65,11 @@ from tests.support.server import Server
         b"/images/@@detail/x",
     ],
 )
-def test_an_unusual_path_is_a_plain_400_or_404(server: Server, method: bytes, path: bytes) -> None:
+def test_an_unusual_path_is_a_plain_400_or_404(server: Server, rest: str, method: bytes, path: bytes) -> None:
     spoken = server.speak(
         method
         + b" "
-        + path
+        + path.replace(b"UUID", rest.encode())
         + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     )
     (status,) = statuses(spoken)
@@ -47,6 +79,7 @@ def test_an_unusual_path_is_a_plain_400_or_404(server: Server, method: bytes, pa
     assert b"root:" not in body
     assert b"Traceback" not in body
     assert len(body) < 400
+    assert server.get(f"/images/0{rest}").body == b"bytes"
 
 
 @pytest.mark.parametrize(
@@ -103,3 +136,30 @@ def test_no_response_names_the_software_of_the_server(server: Server) -> None:
         assert answer.headers["Server"] in (None, "calotype")
     spoken = server.speak(b"nonsense\r\n\r\n")
     assert b"waitress" not in spoken.lower()
+
+
+@pytest.mark.parametrize("project", ["p" * 256, "p\r\nX: 1", "p\0", "p\x7f", "p\u2028q"])
+def test_the_id_of_a_member_is_short_and_has_no_control_characters(guarded: Guarded, project: str) -> None:
+    image_id = guarded.attacker.reserve()["id"]
+    quoted, asked = quote(project), guarded.attacker.ask
+    replaced = json.dumps({"memberships": [{"member_id": project}]}).encode()
+    guarded.admin.ask("PUT", f"/v1/images/{image_id}/members/first")  # which makes the image shared
+    answers = [
+        asked("PUT", f"/v1/images/{image_id}/members/{quoted}"),
+        asked("PUT", f"/v1/images/{image_id}/members", JSON, replaced),
+        asked("DELETE", f"/v1/images/{image_id}/members/{quoted}"),
+        asked("GET", f"/v1/shared-images/{quoted}"),
+        asked("POST", f"/v2/images/{image_id}/members", JSON, json.dumps({"member": project}).encode()),
+    ]
+    assert [answer.status for answer in answers] == [400] * len(answers)
+    assert guarded.server.query("SELECT project FROM image_members WHERE image_id = ?", image_id) == [
+        ("first",)
+    ]
+
+
+def test_the_id_of_a_member_that_looks_like_a_path_is_only_text(guarded: Guarded) -> None:
+    image_id, path = guarded.attacker.reserve()["id"], "../../etc/passwd"
+    document = json.dumps({"memberships": [{"member_id": path}]}).encode()
+    assert guarded.attacker.ask("PUT", f"/v1/images/{image_id}/members", JSON, document).status == 204
+    assert guarded.attacker.get(f"/v2/images/{image_id}/members").json["members"][0]["member_id"] == path
+    assert guarded.attacker.get(f"/v2/images/{image_id}/members/{quote(path, safe='')}").status == 404

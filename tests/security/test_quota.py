@@ -69,6 +69,23 @@ def test_c_10_fifty_uploads_of_unknown_length_never_exceed_a_projects_quota(
     assert guarded.server.leftovers() == []
 
 
+def test_c_10_an_upload_of_unknown_length_ends_at_the_quota_and_not_at_its_own_end(
+    start_guarded: StartGuarded,
+) -> None:
+    """The client sends more than all buffers hold, and counts the blocks that it could send."""
+    guarded = start_guarded({"calotype.project_bytes": str(MIB)}, level="WARNING")
+    sent: list[int] = []
+
+    def blocks() -> Iterator[bytes]:
+        for number in range(256):
+            sent.append(number)
+            yield bytes(MIB)
+
+    assert guarded.attacker.try_upload(blocks()).status == 413
+    assert len(sent) < 64
+    assert guarded.server.blobs() == guarded.server.leftovers() == []
+
+
 class Accounts(RuleBasedStateMachine):
     """Verbs on two projects' images in random order. The count always equals the sum over the rows."""
 

@@ -6,6 +6,7 @@ server answers 100 (Continue) when a view begins to read a body, so the head has
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -442,6 +443,21 @@ def test_r1_c2_a_format_cannot_be_set_after_bytes_have_arrived(house: House) -> 
         house.admin("PUT", f"/v2/images/{image}/file", b"bytes", **OCTETS)
 
     assert meanwhile(house, write, upload) == 403
+
+
+def test_c_05_an_update_during_which_an_upload_ends_keeps_the_uploads_results(house: House) -> None:
+    """C-05: the update has read the image before the upload begins, and writes only its own field."""
+    write, made = patch_write(operation("replace", "name", "new name")), []
+
+    def upload(image: str) -> None:
+        made.append(image)
+        house.admin("PUT", f"/v2/images/{image}/file", b"bytes", **OCTETS)
+
+    assert meanwhile(house, write, upload) == 200
+    rows = house.server.query("SELECT name, status, size, checksum FROM images WHERE id = ?", made[0])
+    assert rows == [("new name", "active", 5, hashlib.md5(b"bytes").hexdigest())]
+    owner = {"X-Auth-Token": house.given["owner"]}
+    assert house.server.get(f"/v2/images/{made[0]}/file", owner).body == b"bytes"
 
 
 def test_r1_c2_a_patch_applies_to_the_image_as_the_unit_of_work_finds_it(house: House) -> None:

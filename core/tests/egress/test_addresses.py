@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from calotype.egress import Egress, EgressError, EgressPolicy, Forbidden, Unreachable, is_own, is_public
+from calotype.egress.targets import unmapped
 from core.tests.egress.sources import FILTER, PUBLIC, Names, issue, policy, read
 from tests.support.web import Web, redirect, verbatim
 
@@ -49,6 +50,12 @@ BAD_ADDRESSES = [
     "100::1",
     "2001:db8::1",
     "203.0.113.1",
+    "192.0.2.9",
+    "198.51.100.1",
+    "192.31.196.1",
+    "192.52.193.1",
+    "192.175.48.1",
+    "2620:4f:8000::1",
 ]
 
 
@@ -68,6 +75,7 @@ GOOD_ADDRESSES = [
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES)
 def test_a_private_address_is_refused_as_a_literal_and_behind_a_name(address, source):
+    assert not is_public(unmapped(address))  # by itself, because Linux binds sockets to multicast, too
     strict = EgressPolicy(ports=(source.port,))
     host = f"[{address}]" if ":" in address else address
 

@@ -1,5 +1,6 @@
 """Connections: their address, and the names that the source sees."""
 
+import ipaddress
 import os
 import socket
 import subprocess
@@ -35,6 +36,18 @@ def test_a_name_is_resolved_once_for_each_connection(source):
 
     assert read(egress.open("GET", source.url(host="mirror.example"))) == b"hello"
     assert names.asked == ["mirror.example"]
+
+
+def test_a_name_that_changes_after_the_check_leads_to_the_checked_address(source):
+    """The first address is allowed, but nothing listens there. At the second, an internal server does."""
+    names = Names(mirror_example=[["127.0.0.2"], ["127.0.0.1"]])
+    egress = Egress(policy(source, allowed_networks=(ipaddress.ip_network("127.0.0.2/32"),)), names)
+
+    with pytest.raises(Unreachable):
+        egress.open("GET", source.url(host="mirror.example"))
+    assert source.connections == 0
+    with pytest.raises(Forbidden):
+        egress.open("GET", source.url(host="mirror.example"))
 
 
 def test_a_name_that_later_resolves_to_a_forbidden_address_is_refused(source):

@@ -90,6 +90,23 @@ def test_a_key_that_the_core_would_not_make_never_becomes_a_path(store, key, ver
     assert everything_in(store) == []
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [FileStore.get, FileStore.size, FileStore.delete, FileStore.file_path],
+    ids=lambda verb: verb.__name__,
+)
+def test_a_location_in_the_database_that_is_a_path_leads_to_no_file(store, tmp_path, verb):
+    """The folder of this key would be `//`, the root of the file system."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"secret")
+    for path in (f"../../..{outside}", str(outside), f"//{outside}", "../outside"):
+        with pytest.raises(BadLocation):
+            verb(store, f"file:{path}")
+        with pytest.raises(BadLocation):
+            verb(store, path)
+    assert outside.read_bytes() == b"secret"
+
+
 # Durability.
 
 

@@ -14,6 +14,7 @@ from tests.functional.v1.conftest import fetching_settings
 from tests.support.answers import Answer
 from tests.support.server import OCTETS, Server, meta
 from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
+from tests.support.waiting import wait_for
 from tests.support.web import Halves, Web
 
 COPY = "x-glance-api-copy-from"
@@ -168,6 +169,22 @@ def test_057_a_copy_continues_after_the_server_was_killed(start_server: StartSer
     assert (
         len([row for row in v1.server.query("SELECT state FROM image_locations") if row == ("stored",)]) == 1
     )
+
+
+def test_s_19_copies_from_slow_sources_take_only_the_configured_threads(
+    start_server: StartServer, source: Web
+) -> None:
+    v1 = V1(start_server({**fetching_settings(source), "calotype.job_threads": "2"}))
+    slow = [Halves(BYTES, gate=threading.Event()) for _ in range(4)]
+    images = [made(copy(v1, source.answer(one), **FORMATS))["id"] for one in slow]
+
+    wait_for(lambda: sum(one.begun.is_set() for one in slow) == 2)
+    time.sleep(3)  # longer than an idle thread waits before it looks for jobs
+    assert sum(one.begun.is_set() for one in slow) == 2
+    assert v1.get("/images").status == 200
+    for one in slow:
+        one.gate.set()
+    assert [v1.wait(image_id, "active", "killed")["status"] for image_id in images] == ["active"] * 4
 
 
 def await_no_bytes(v1: V1, image_id: str) -> None:

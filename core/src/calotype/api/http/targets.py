@@ -6,7 +6,8 @@ parameter is read, and copies a value once for each of its percent signs.
 
 Pyramid's traversal ignores empty segments, goes up at `..`, finds views after `@@`, and passes the rest of
 the path to a view. A proxy that protects a path does not recognize these spellings of it. Therefore paths
-with such spellings get 404.
+with such spellings get 404. Only several slashes at the beginning still count as one, because waitress
+merges them before it calls the application.
 """
 
 from __future__ import annotations
