@@ -1,6 +1,8 @@
 """Responses: which ones are accepted, and how much of them is read."""
 
 import socket
+import threading
+import time
 
 import pytest
 
@@ -141,10 +143,22 @@ def test_a_malformed_head_is_an_error(head, source):
     ],
 )
 def test_a_source_that_sends_too_slowly_is_cut_off(start, drip, source):
-    source.pages["/"] = verbatim(start, drip, pause=0.02, forever=True)
+    ended = threading.Event()
+
+    def page(handler):
+        handler.close_connection = True
+        handler.wfile.write(start)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            time.sleep(0.02)
+            handler.wfile.write(drip)
+        ended.set()
+
+    source.pages["/"] = page
 
     with pytest.raises(Unreachable):
         read(Egress(policy(source, read_timeout=0.3, min_rate=1 << 30)).open("GET", source.url()))
+    assert not ended.is_set()
 
 
 @pytest.mark.parametrize(
