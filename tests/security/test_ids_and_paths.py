@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded
 from tests.support.answers import statuses
-from tests.support.server import Server
+from tests.support.server import Server, meta
+
+#: The id of an image that exists, which the paths below spell in ways that `uuid.UUID` accepts.
+KNOWN = "1f9d3a52-0c64-4c1e-9b7a-2d41c0ffee19"
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"DELETE"])
@@ -20,11 +24,11 @@ from tests.support.server import Server
         b"/images/a%00b",
         b"/images/%0d%0aX:1",
         b"/images/%ff",
-        b"/images/{00000000-0000-4000-8000-000000000000}",
-        b"/images/urn:uuid:00000000-0000-4000-8000-000000000000",
-        b"/images/00000000000040008000000000000000",
-        b"/images/%EF%BC%900000000-0000-4000-8000-000000000000",
-        b"/images/00000000-0000-4000-8000-000000000000%0a",
+        f"/images/{{{KNOWN}}}".encode(),
+        f"/images/urn:uuid:{KNOWN}".encode(),
+        f"/images/{KNOWN.replace('-', '')}".encode(),
+        f"/images/%EF%BC%91{KNOWN[1:]}".encode(),
+        f"/images/{KNOWN}%0a".encode(),
         b"/images/" + b"x" * 10_000,
         b"/%ff",
         b"/images%2f..",
@@ -34,6 +38,8 @@ from tests.support.server import Server
     ],
 )
 def test_an_unusual_path_is_a_plain_400_or_404(server: Server, method: bytes, path: bytes) -> None:
+    server.post("/images", meta(id=KNOWN))  # it exists already if another case came first
+    assert server.head(f"/images/{KNOWN}").status == 200
     spoken = server.speak(
         method
         + b" "
@@ -89,12 +95,20 @@ def test_only_links_in_lists_of_versions_contain_the_requests_host(guarded: Guar
         assert b"<x>" not in spoken
 
 
-def test_with_a_public_endpoint_no_client_can_change_the_links(start_server) -> None:
-    public = {"calotype.public_endpoint": "https://images.example.org", "calotype.identity": "tokens"}
-    server = start_server(public)
+def test_with_a_public_endpoint_no_client_can_change_the_links(start_guarded: StartGuarded) -> None:
+    guarded = start_guarded({"calotype.public_endpoint": "https://images.example.org"}, level="WARNING")
     for path in (b"/", b"/versions"):
-        spoken = ask(server, path, b"evil.example")
+        spoken = ask(guarded.server, path, b"evil.example")
         assert statuses(spoken)[0] in (200, 300)
+        assert b"https://images.example.org/" in spoken
+        assert b"evil.example" not in spoken
+    for path in ("/v1/images", "/v2/images"):
+        spoken = guarded.server.speak(
+            f"POST {path} HTTP/1.1\r\nHost: evil.example\r\nX-Auth-Token: {guarded.attacker.token}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}".encode()
+        )
+        assert statuses(spoken) == [201]
+        assert f"\r\nLocation: https://images.example.org{path}/".encode() in spoken
         assert b"evil.example" not in spoken
 
 
