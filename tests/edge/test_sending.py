@@ -148,7 +148,7 @@ def test_w13_clients_that_do_not_read_occupy_no_thread_and_are_disconnected(gree
     for _ in range(5):
         assert greedy.get() == 200
     assert greedy.app.paths.count("/blocks") == 4
-    assert not greedy.app.closed.acquire(blocking=False)  # none of them has had to leave for that
+    assert not greedy.app.closed.acquire(blocking=False)  # all four responses are still under way
     for _ in range(4):
         assert greedy.app.closed.acquire(timeout=PATIENCE)
     assert greedy.get() == 200

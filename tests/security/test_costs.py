@@ -173,7 +173,6 @@ HOSTILE = {
     "NaN": b'{"a": NaN}',
     "5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
     "a number beyond all floats": b'{"a": 1e999}',
-    "half a surrogate pair": b'{"name": "\\ud800"}',
     "no UTF-8": b'{"name": "\xff"}',
 }
 
@@ -183,9 +182,8 @@ HOSTILE = {
 def test_w_26_a_document_that_parsers_fail_on_is_refused_by_the_rule_that_it_breaks(
     server: Server, path: str, document: bytes
 ) -> None:
-    message = refusal(server.post(path, JSON, document), 400)
-    surrogate = b"ud800" in document
-    assert ("JSON" in message) is not surrogate
+    """The message names JSON. A schema would refuse some of these values for another reason."""
+    assert "JSON" in refusal(server.post(path, JSON, document), 400)
 
 
 @pytest.mark.parametrize("path", ["/v1/images", "/v2/images", "/v2/tasks", "/v2/metadefs/namespaces"])

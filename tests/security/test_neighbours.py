@@ -265,7 +265,7 @@ def test_w_24_r_39_no_header_takes_long_to_parse(guarded: Guarded) -> None:
     paths = ("/v1/images", f"/v1/images/{guarded.attacker.upload(b'bytes')['id']}")
     long = (",".join(["a/b;q=0.1"] * 3000), "," * 30_000, '"' * 30_000, ";=" * 15_000, "a" * 30_000)
     names = ("Accept", "Accept-Language", "Accept-Encoding", "Cookie", "Range", "If-Range", "If-Match")
-    for value in (*long, "bytes=" + " " * 60_000 + "x"):
+    for value in (*long, "bytes=" + " " * 150_000 + "x"):
         for name, path in itertools.product((*names, "If-None-Match", "If-Modified-Since"), paths):
             began = time.monotonic()
             assert guarded.attacker.get(path, {name: value}).status < 500
