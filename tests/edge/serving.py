@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from typing import Any
 
 from calotype_server.server import create_server
@@ -40,6 +41,12 @@ class Edge:
     def runs(self) -> bool:
         """Whether its loop is running."""
         return self._thread.is_alive()
+
+    @property
+    def loop_seconds(self) -> float:
+        """The processor time that its loop has used, in seconds."""
+        assert self._thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     def connect(self) -> socket.socket:
         """Return a connection to it."""

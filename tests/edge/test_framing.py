@@ -54,6 +54,18 @@ def test_w08_no_bytes_after_a_head_that_is_too_large_are_run_as_a_request(edge: 
     assert edge.app.paths == []
 
 
+def test_w08_no_bytes_after_the_response_to_an_invalid_request_are_run_as_a_request(edge: Edge):
+    with edge.connect() as connection:
+        connection.sendall(head("/ok", "Host: y"))
+        said = connection.recv(65536)
+        connection.sendall(SMUGGLED)
+        said += read_to_end(connection)
+        # The server still reads what the client sends, so that the response is not lost.
+        assert [edge.get("/refuse"), edge.get("/refuse")] == [409, 409]
+    assert statuses(said) == [400]
+    assert edge.app.paths == ["/refuse", "/refuse"]
+
+
 CHUNKS = {
     "W-06 junk in an extension": b"3;a=\0\r\nabc\r\n0\r\n\r\n",
     "W-06 0x": b"0x3\r\nabc\r\n0\r\n\r\n",

@@ -130,7 +130,7 @@ def test_a_file_that_sendfile_cannot_send_is_read_from_the_same_position(tmp_pat
 @pytest.fixture
 def greedy(start_edge: StartEdge) -> Iterator[Edge]:
     """A server with two threads, and four clients that do not read their responses."""
-    edge = start_edge(threads=2, upload_threads=1, send_timeout=2)
+    edge = start_edge(threads=2, kept_threads=0, upload_threads=1, send_timeout=5)
     readers = []
     for _ in range(4):
         connection = socket.socket()
@@ -145,8 +145,10 @@ def greedy(start_edge: StartEdge) -> Iterator[Edge]:
 
 
 def test_w13_clients_that_do_not_read_occupy_no_thread_and_are_disconnected(greedy: Edge):
-    for _ in range(20):
+    for _ in range(5):
         assert greedy.get() == 200
+    assert greedy.app.paths.count("/blocks") == 4
+    assert not greedy.app.closed.acquire(blocking=False)  # all four responses are still under way
     for _ in range(4):
         assert greedy.app.closed.acquire(timeout=PATIENCE)
     assert greedy.get() == 200

@@ -12,9 +12,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from calotype_server.channel import Channel
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import Edge
 from tests.support.answers import statuses
+from tests.support.waiting import wait_for
 from tests.support.wire import PATIENCE, answer, chunks, head, read_to_end, reset
 
 
@@ -134,6 +136,37 @@ def test_w07_w09_a_thousand_reset_connections_do_not_disturb_later_requests(edge
     assert not {type(failure).__name__ for failure in edge.app.failures} - {"ClientGone"}
 
 
+def test_w07_only_the_thread_that_polls_closes_a_reset_connection(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+):
+    """A connection that a worker closes can be polled afterwards, and this would end the server."""
+    close, threads = Channel.handle_close, set()
+
+    def record(channel: Channel) -> None:
+        threads.add(threading.current_thread().name)
+        close(channel)
+
+    monkeypatch.setattr(Channel, "handle_close", record)
+    connection = edge.connect()
+    connection.sendall(head("/hold", method="GET"))
+    assert edge.app.begun.acquire(timeout=PATIENCE)
+    reset(connection)
+    edge.app.go_on.set()  # now a worker finds the connection broken
+    wait_for(lambda: threads)
+    assert threads == {"edge"}
+
+
+def test_w09_a_connection_that_is_reset_while_its_request_runs_costs_the_loop_no_time(edge: Edge):
+    connection = edge.connect()
+    connection.sendall(head("/hold", "Content-Length: 2") + b"hi")
+    assert edge.app.begun.acquire(timeout=PATIENCE)
+    reset(connection)
+    assert edge.get() == 200
+    before = edge.loop_seconds
+    edge.app.go_on.wait(2)
+    assert edge.loop_seconds - before < 0.1
+
+
 def test_half_closed_connections_are_answered_and_closed(edge: Edge):
     assert statuses(edge.speak(head("/ok", method="GET"), hang_up=True)) == [200]
     assert edge.speak(b"GET /ok HTT", hang_up=True) == b""
@@ -152,6 +185,11 @@ def test_w15_connections_with_descriptors_above_1024_are_served(start_edge: Star
             for connection in (connections[0], connections[-1]):
                 connection.sendall(head("/ok", method="GET"))
                 assert answer(connection) == (200, b"ok")
+                connection.sendall(head("/hold", "Transfer-Encoding: chunked"))
+                assert edge.app.begun.acquire(timeout=PATIENCE)
+                connection.sendall(chunks(b"hello"))  # a worker waits for these bytes
+                edge.app.go_on.set()
+                assert answer(connection) == (200, b"5")
         assert edge.get() == 200
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

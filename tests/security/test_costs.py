@@ -9,7 +9,7 @@ import pytest
 
 from calotype.api.http.filters import FILTERS_MAX
 from calotype.api.http.filters import VALUES_MAX as FILTER_VALUES_MAX
-from calotype.api.http.json_input import VALUES_MAX
+from calotype.api.http.json_input import SIZE_MAX, VALUES_MAX
 from calotype.api.http.targets import PARAMETERS_MAX, PATH_MAX, QUERY_MAX, SEGMENTS_MAX
 from tests.support.answers import Answer
 from tests.support.server import Server
@@ -163,6 +163,34 @@ def test_a_member_named_twenty_thousand_times_is_one_member(server: Server) -> N
     members = [{"member_id": "p", "can_share": False}, {"member_id": "p", "can_share": True}] * 8000
     assert send(server, "PUT", path, {"memberships": members}).status == 204
     assert server.get(path).json == {"members": [{"member_id": "p", "can_share": True}]}
+
+
+HOSTILE = {
+    "nested 40,000 deep": b"[" * 40_000 + b"]" * 40_000,
+    "nested without an end": b"[" * 40_000,
+    "nested 21 deep": b'{"a": ' + b"[" * 20 + b"]" * 20 + b"}",
+    "a key that occurs twice": b'{"name": "a", "name": "b"}',
+    "NaN": b'{"a": NaN}',
+    "5,000 digits": b'{"a": ' + b"9" * 5000 + b"}",
+    "a number beyond all floats": b'{"a": 1e999}',
+    "no UTF-8": b'{"name": "\xff"}',
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/images", "/v2/images", "/v2/tasks", "/v2/metadefs/namespaces"])
+@pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE)
+def test_w_26_a_document_that_parsers_fail_on_is_refused_by_the_rule_that_it_breaks(
+    server: Server, path: str, document: bytes
+) -> None:
+    """The message names JSON. A schema would refuse some of these values for another reason."""
+    assert "JSON" in refusal(server.post(path, JSON, document), 400)
+
+
+@pytest.mark.parametrize("path", ["/v1/images", "/v2/images", "/v2/tasks", "/v2/metadefs/namespaces"])
+def test_w_26_a_document_larger_than_its_limit_is_refused(server: Server, path: str) -> None:
+    large = b'{"name": "%s"}' % (b"x" * SIZE_MAX)
+    for body in (large, iter([large])):
+        assert f"longer than {SIZE_MAX} bytes" in refusal(server.post(path, JSON, body), 413)
 
 
 # -- heads

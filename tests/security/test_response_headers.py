@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
-from tests.support.server import Server, meta
+from tests.support.server import Server, meta, write_ini
 
 COLOUR = "\x1b[31m"
+JSON = {"Content-Type": "application/json"}
+PROPERTY = "x-image-meta-property-"
 
 
 def test_h_15_a_path_cannot_forge_a_line_of_the_log(server: Server) -> None:
@@ -33,6 +38,15 @@ def test_error_messages_that_quote_a_client_are_plain_text(server: Server, text:
     assert (told["name"], told["property-note"]) == (text, text)
 
 
+@pytest.mark.parametrize("name", ["name", "note"])
+@pytest.mark.parametrize("text", ["\r\nX-Evil: 1", "\n", "\r", "\0", COLOUR, "\x7f", "\x85", "\u2028"])
+def test_w_20_text_with_a_control_character_is_refused(server: Server, name: str, text: str) -> None:
+    """Only a JSON document can carry such text. The older dialects would send it in a header."""
+    answer = server.post("/v2/images", JSON, json.dumps({name: f"a{text}b"}).encode())
+    assert answer.status == 400
+    assert "control characters are not allowed" in answer.text
+
+
 def test_w_20_unicode_beyond_latin_1_is_sent_as_utf_8(server: Server) -> None:
     name = "日本 \N{PENGUIN}"
     image = server.request("POST", "/images", {"x-image-meta-name": name.encode()}).image
@@ -47,3 +61,33 @@ def test_w_21_a_property_too_long_for_clients_is_in_no_header(server: Server) ->
     image_id = server.reserve(property_long="v" * 65_000, property_short="v")["id"]
     for path in (f"/images/{image_id}", f"/v1/images/{image_id}"):
         assert max(len(value) for value in server.head(path).headers.values()) < 8192
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        pytest.param({f"p{number}": "v" for number in range(120)}, id="many"),
+        pytest.param({f"p{number}": "v" * 7000 for number in range(10)}, id="large together"),
+        pytest.param({"short": "v", "long": "v" * 9000}, id="one that is too long"),
+    ],
+)
+def test_w_21_headers_have_no_more_properties_than_clients_accept(
+    generous: Server, properties: dict[str, str]
+) -> None:
+    created = generous.post("/v2/images", JSON, json.dumps(properties).encode())
+    assert created.status == 201
+    for path in (f"/images/{created.json['id']}", f"/v1/images/{created.json['id']}"):
+        headers = generous.head(path).headers.items()
+        shown = [len(value) for name, value in headers if name.lower().startswith(PROPERTY)]
+        assert 1 <= len(shown) <= 70
+        assert max(shown) <= 8000
+        assert sum(shown) <= 32768
+
+
+@pytest.fixture(scope="module")
+def generous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that lets an image have more properties than fit into headers."""
+    folder = tmp_path_factory.mktemp("generous")
+    running = Server(folder, write_ini(folder, {"calotype.max_properties": "120"}))
+    yield running
+    running.stop()

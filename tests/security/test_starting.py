@@ -111,8 +111,12 @@ def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
 
 @pytest.mark.parametrize(
     ("trusted", "seen"),
-    [({}, "127.0.0.1"), ({"trusted_proxy": "127.0.0.1"}, "192.0.2.9")],
-    ids=["none", "ours"],
+    [
+        ({}, "127.0.0.1"),
+        ({"trusted_proxy": "192.0.2.77"}, "127.0.0.1"),
+        ({"trusted_proxy": "127.0.0.1"}, "192.0.2.9"),
+    ],
+    ids=["none", "another", "ours"],
 )
 def test_w_10_forwarding_headers_are_believed_only_from_trusted_proxies(
     start_server: StartServer, trusted: dict[str, str], seen: str

@@ -213,3 +213,11 @@ def test_an_unknown_name_is_unreachable():
 def test_public_means_neither_private_nor_special():
     assert is_public(ipaddress.ip_address(PUBLIC))
     assert not is_public(ipaddress.ip_address("::1"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["192.0.0.192", "168.63.129.16", "192.88.99.1", "224.0.0.1", "2002:7f00:1::", "64:ff9b::a9fe:a9fe"],
+)
+def test_an_address_that_some_pythons_call_global_is_not_public(address):
+    assert not is_public(ipaddress.ip_address(address))

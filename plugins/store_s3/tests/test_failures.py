@@ -207,6 +207,15 @@ def test_credentials_of_the_environment_are_used(
     assert make(access_key=None, secret_key=None).check() is None
 
 
+def test_configured_credentials_are_used_whatever_the_environment_has(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-machines-own")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+
+    assert make().check() is None
+
+
 def test_absent_credentials_are_reported_as_missing(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

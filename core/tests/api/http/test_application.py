@@ -1,9 +1,11 @@
 """The application as a server calls it: ranges, errors, and one line in the log for each request."""
 
+import gc
 import importlib
 import inspect
 import logging
 import pkgutil
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from webtest import TestApp
 
 import calotype
 from calotype.api.http.errors import STATUS
+from calotype.api.http.targets import PATH_MAX
 from calotype.app import make_app
 from calotype.model.change import Change
 from calotype.model.fields import ImageFields
@@ -46,6 +49,26 @@ def served(template):
             )
             paths[size] = f"/images/{made.id}"
         yield TestApp(make_app(bench.service)), paths
+
+
+# ---------------------------------------------------------------- paths
+
+
+def test_w_25_unknown_paths_are_not_remembered(app):
+    """Pyramid keeps the segments of the last thousand paths, so as many requests come before the measure."""
+
+    def ask(numbers):
+        for number in numbers:
+            assert app.get(f"/{number:0{PATH_MAX - 1}}", status=404).status_int == 404
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = ask(range(1100))
+        assert ask(range(1100, 1600)) - before < 500 * PATH_MAX // 2
+    finally:
+        tracemalloc.stop()
 
 
 # ---------------------------------------------------------------- ranges
