@@ -220,9 +220,17 @@ def test_a_reset_connection_frees_its_worker_at_once(start_edge: StartEdge):
 
 
 @pytest.mark.parametrize("path", ["/sum", "/careless"])
-def test_a_client_that_stalls_times_out(start_edge: StartEdge, path: str):
+@pytest.mark.parametrize(
+    ("framing", "before"),
+    [
+        (f"Content-Length: {len(BYTES)}", b""),
+        (CHUNKED, b"%x\r\n" % len(BYTES)),
+    ],
+    ids=["length", "within a chunk"],
+)
+def test_a_client_that_stalls_times_out(start_edge: StartEdge, framing: str, before: bytes, path: str):
     edge = start_edge(body_timeout=1)
-    said = edge.speak(head(path, f"Content-Length: {len(BYTES)}") + BYTES[:1000])
+    said = edge.speak(head(path, framing) + before + BYTES[:1000])
     assert statuses(said) == [400 if path == "/sum" else 408]
 
 

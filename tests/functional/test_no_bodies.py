@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Mapping
@@ -130,3 +131,15 @@ def test_media_types_are_case_insensitive(server: Server) -> None:
         server.get("/images/detail", accepted).json["images"]
         == server.get("/v1/images/detail").json["images"]
     )
+
+
+def test_a_request_that_sends_no_byte_of_its_chunked_body_delays_no_other(server: Server) -> None:
+    """In Python 3.11, functools.cached_property would hold a lock of all requests meanwhile."""
+    with contextlib.closing(server.connect()) as silent:
+        silent.putrequest("POST", "/images")
+        for line in EXPECTING:
+            silent.putheader(*line.split(": "))
+        silent.endheaders()
+        assert silent.sock.recv(1000).startswith(b"HTTP/1.1 100 ")
+        head = b"POST /images HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        assert statuses(server.speak(head, seconds=15)) == [200]

@@ -18,7 +18,7 @@ WORKERS, MOST = 2, 6
 
 
 class Halting:
-    """A page that sends no bytes while `flows` is cleared.
+    """A page that sends no bytes while `flows` is cleared, and only half of them if it is `broken`.
 
     `halted` is released for each request that waits for them.
     """
@@ -26,6 +26,7 @@ class Halting:
     def __init__(self) -> None:
         self.flows = threading.Event()
         self.halted = threading.Semaphore(0)
+        self.broken = False
         self.flows.set()
 
     def __call__(self, handler: BaseHTTPRequestHandler) -> None:
@@ -33,7 +34,7 @@ class Halting:
         if not self.flows.is_set():
             self.halted.release()
             self.flows.wait()
-        handler.wfile.write(BYTES)
+        handler.wfile.write(BYTES[: len(BYTES) // 2] if self.broken else BYTES)
 
 
 @pytest.fixture
@@ -95,3 +96,20 @@ def test_a_stalled_store_blocks_a_limited_number_of_downloads_and_nobody_else(
     assert (local.status, local.body) == (200, BYTES)
     assert bodies == [BYTES] * MOST
     assert server.get(path).body == BYTES  # all slots are free again
+
+
+def test_interrupted_and_failed_downloads_free_their_connections_to_the_store(
+    server: Server, web: Web, source: Halting
+) -> None:
+    path = f"/images/{server.post('/images', meta(location=web.url('/disk'))).image['id']}"
+    source.flows.clear()
+    with halted(server, source, path):
+        pass  # all of these clients disconnect
+    source.flows.set()
+    assert server.get(path).body == BYTES
+    source.broken = True
+    for _ in range(MOST + 1):
+        with pytest.raises(http.client.IncompleteRead):
+            server.get(path)
+    source.broken = False
+    assert server.get(path).body == BYTES

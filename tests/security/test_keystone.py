@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,7 @@ SPELLINGS = [
 
 
 def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay: bool = False) -> Server:
-    """A server with identity keystone, with or without the filter."""
+    """A server with identity keystone, with or without the filter, which logs at DEBUG."""
     folder.mkdir()
     app = {
         "calotype.identity": "keystone",
@@ -71,9 +72,10 @@ def serve(folder: Path, keystone: Mapping[str, str], *, with_filter: bool, delay
         "calotype.confirm_after": "0",
     }
     ini = write_ini(folder, app)
+    text = re.sub("^level = .*", "level = DEBUG", ini.read_text(), flags=re.M)
     if with_filter:
-        text = ini.read_text().replace("[app:main]", "[app:calotype]")
-        ini.write_text(text + FILTER.format(delay=delay, **keystone))
+        text = text.replace("[app:main]", "[app:calotype]") + FILTER.format(delay=delay, **keystone)
+    ini.write_text(text)
     return Server(folder, ini)
 
 
@@ -154,7 +156,9 @@ def test_o_01_r_37_identity_headers_of_a_client_have_no_effect_with_keystone(
 
 
 def test_o_07_the_log_contains_no_token(server: Server, people: dict[str, Person]) -> None:
-    people["member"].get("/v1/images")
+    answer = people["member"].get("/v1/images")
+    assert server.log_lines(answer.headers["x-openstack-request-id"])
+    assert " DEBUG " in server.log
     assert [user for user, person in people.items() if person.token in server.log] == []
 
 

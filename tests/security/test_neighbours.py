@@ -9,15 +9,22 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from calotype.model import policy
+from core.tests.transfers.test_inspection import qcow2
 from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded, Person
+from tests.security.spoken import Spoken
 from tests.security.test_keystone import FORGED, SPELLINGS
+from tests.security.writes import Write
 from tests.support.answers import statuses
 from tests.support.server import OCTETS, ROOT, meta
+from tests.support.waiting import wait_for
+from tests.support.web import Web, reply
 
 JSON = {"Content-Type": "application/json"}
 LISTS = ("/images", "/images/detail", "/v1/images", "/v1/images/detail", "/v2/images")
@@ -57,13 +64,34 @@ def test_o_02_under_load_no_caller_gets_anothers_identity(guarded: Guarded) -> N
     assert wrong == []
 
 
+def test_o_02_requests_that_wait_for_their_bodies_keep_their_callers(guarded: Guarded) -> None:
+    """The service needs the caller again when the first bytes have arrived."""
+    people = (guarded.attacker, guarded.victim, guarded.friend)
+    upload = Write(("", "", ""), "POST", "/images", policy.CREATE, OCTETS, b"bytes")
+    waiting = [
+        Spoken(guarded.server.port, upload, upload.path, {**OCTETS, "X-Auth-Token": str(person.token)})
+        for person in people
+    ]
+    assert [one.held for one in waiting] == [True] * 3
+    assert [one.finish(b"bytes") for one in waiting] == [200] * 3
+    owners = [re.findall(r'"owner": "(\w+)"', one.said.decode()) for one in waiting]
+    assert owners == [[person.project] for person in people]
+
+
 @pytest.mark.parametrize(
     "token",
-    ["", " ", "x", "x" * 60_000, "0" * 12 + "." + "x" * 43, "0" * 12 + ".", "\u00e9", "a.b.c", "' OR 1=1 --"],
-    ids=["empty", "blank", "short", "60 KB", "well-formed", "cut", "Latin-1", "dots", "SQL"],
+    [
+        *("", " ", "x", "x" * 60_000, "0" * 12 + "." + "x" * 43, "0" * 12 + ".", "\u00e9", "a.b.c"),
+        *("' OR 1=1 --", "VALIDx", "VALID x", "xVALID"),
+    ],
+    ids=[
+        *("empty", "blank", "short", "60 KB", "well-formed", "cut", "Latin-1", "dots"),
+        *("SQL", "valid and more", "valid and a word", "more and valid"),
+    ],
 )
 def test_o_05_an_invalid_token_is_401_and_logs_no_error(guarded: Guarded, token: str) -> None:
     before = guarded.server.log.count("ERROR")
+    token = token.replace("VALID", str(guarded.reader.token))
     for path in LISTS:
         answer = guarded.server.request("GET", path, {"X-Auth-Token": token.encode("latin-1")})
         assert answer.status in (401, 400 if len(token) > 50_000 else 401)
@@ -110,14 +138,59 @@ def test_o_14_the_limit_of_tags_applies_when_they_are_added_one_by_one(guarded: 
 
 
 def test_o_19_r_23_control_headers_of_a_client_have_no_effect(guarded: Guarded) -> None:
-    unknown = guarded.attacker.ask("POST", "/v1/images", {"x-image-meta-foo": "1"})
-    assert unknown.status == 400
+    attacker = guarded.attacker
+    assert attacker.ask("POST", "/v1/images", {"x-image-meta-foo": "1"}).status == 400
+    ignored = attacker.ask("POST", "/images", {"x-image-meta-foo": "1"})
+    assert (ignored.status, ignored.json["image"]["properties"]) == (200, {})
+    plain = without_id_and_times(attacker.reserve())
     for name in ("x-glance-internal", "X-Object-Manifest", "X-Copy-From", "x-amz-copy-source", "X-Sendfile"):
-        answer = guarded.attacker.ask("POST", "/v1/images", {name: "/etc/passwd"})
+        answer = attacker.ask("POST", "/v1/images", {name: "/etc/passwd"})
         assert answer.status == 201
+        assert without_id_and_times(answer.json["image"]) == plain
+        assert attacker.ask("POST", "/v1/images", {name: "true", **meta(is_public="True")}).status == 403
     for name in ("X-Accel-Redirect", "X-Forwarded-For", "X-Original-URL", "X-Rewrite-URL"):
         answer = guarded.anonymous.ask("GET", "/v1/images", {name: "/healthz"})
         assert answer.status == 401
+
+
+def without_id_and_times(image: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields of an image that are equal for two images of the same request."""
+    return {name: value for name, value in image.items() if name not in ("id", "created_at", "updated_at")}
+
+
+@pytest.mark.parametrize(
+    ("size", "declared", "problem"),
+    [(1 << 62, "qcow2", "would have more than"), (1 << 20, "raw", "is declared as raw, but it is qcow2")],
+    ids=["huge", "declared raw"],
+)
+def test_o_21_o_22_a_dangerous_qcow2_is_refused(
+    guarded: Guarded, size: int, declared: str, problem: str
+) -> None:
+    answer = guarded.attacker.try_upload(qcow2(size=size), disk_format=declared)
+    assert (answer.status, problem in answer.text) == (415, True)
+
+
+def test_o_23_a_wrong_checksum_is_refused_and_a_source_gets_no_credentials(
+    start_guarded: StartGuarded,
+) -> None:
+    with Web() as source:
+        source.page = reply(body=b"bytes")
+        settings = {
+            "calotype.stores": "file vault http",
+            "calotype.external_sources": "everyone",
+            "store.http.allowed_networks": "127.0.0.1/32",
+            "store.http.ports": str(source.port),
+        }
+        guarded = start_guarded(settings, level="WARNING")
+        attacker = guarded.attacker
+        wrong = meta(checksum="0" * 32, disk_format="raw", container_format="bare")
+        assert attacker.try_upload(b"bytes", checksum="0" * 32).status == 400
+        copied = attacker.ask("POST", "/v1/images", {**wrong, "x-glance-api-copy-from": source.url()})
+        path = f"/v2/images/{copied.json['image']['id']}"
+        wait_for(lambda: attacker.get(path).json["status"], lambda status: status == "killed")
+        sent = str(source.requests)
+    assert "X-Auth-Token" not in sent
+    assert [secret for secret in guarded.secrets if secret in sent] == []
 
 
 def test_o_24_a_request_changes_only_the_image_in_its_path(guarded: Guarded) -> None:
@@ -167,16 +240,18 @@ def test_w_16_an_upload_without_the_right_is_refused_before_its_body_is_read(
 
 def test_o_26_no_response_is_an_html_page(guarded: Guarded) -> None:
     script = "<script>alert(1)</script>"
-    image = guarded.attacker.reserve(name=script, property_x=script)
+    image_id = guarded.attacker.upload(script.encode(), name=script, property_x=script)["id"]
     for path in (
-        "/v1/images/detail",
-        f"/v2/images/{image['id']}",
-        f"/images/{script}",
-        f"/v1/images/{script}",
+        *("/", "/images/detail", "/v1/images/detail", "/v2/images", f"/v2/images/{image_id}"),
+        *(f"{place}/{script}" for place in ("", "/images", "/v1/images", "/v2/images")),
+        *(f"/{place}?limit={script}" for place in ("images", "v1/images", "v2/images")),
     ):
-        answer = guarded.attacker.get(path.replace(" ", "%20").replace("<", "%3C").replace(">", "%3E"))
-        kind = answer.headers.get_content_type()
-        assert kind in ("application/json", "text/plain") or b"<script" not in answer.body
+        answer = guarded.attacker.get(path.replace("<", "%3C").replace(">", "%3E"))
+        assert answer.headers["Content-Type"].partition(";")[0] in ("application/json", "text/plain"), path
+    for path in ("/images/{}", "/v1/images/{}", "/v1/images/{}/file", "/v2/images/{}/file"):
+        answer = guarded.attacker.get(path.format(image_id))
+        assert answer.body == script.encode()
+        assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
 @pytest.mark.parametrize("limit", ["10" * 9, "-1", "1_000", "\u0661\u0660", "1e3", "0x10", "9" * 5000, " 1"])

@@ -8,8 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyramid.request
 from pyramid.registry import Registry
@@ -27,6 +26,13 @@ from calotype.model.policy import Caller, scope_of
 from calotype.stores.catalog import Catalog
 from calotype.stores.values import Reader
 from calotype.transfers.probes import Probes
+
+if TYPE_CHECKING:
+    from functools import cached_property as cached  # has types
+else:
+    # In Python 3.11, functools.cached_property has one lock for all requests. A request that waits for its
+    # body or for Keystone would hold it.
+    from pyramid.decorator import reify as cached
 
 _PARTS = "calotype.parts"
 
@@ -74,7 +80,7 @@ class Request(pyramid.request.Request):
     #: The time of the caller's last identification, on the monotonic clock.
     identified_at: float
 
-    @cached_property
+    @cached
     def id(self) -> str:
         """The id of this request. A client cannot choose it, because it is written to the log."""
         return f"req-{uuid.uuid4()}"
@@ -104,7 +110,7 @@ class Request(pyramid.request.Request):
         """The stores that the settings name."""
         return self.parts.stores
 
-    @cached_property
+    @cached
     def caller(self) -> Caller:
         """The caller, identified at the first use.
 
@@ -140,7 +146,7 @@ class Request(pyramid.request.Request):
             return self.content_length > 0
         return "HTTP_TRANSFER_ENCODING" in self.environ
 
-    @cached_property
+    @cached
     def has_body(self) -> bool:
         """True if the request has a body that is not empty. For a chunked body, wait for its first chunk.
 
