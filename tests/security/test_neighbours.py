@@ -254,15 +254,6 @@ def test_o_26_no_response_is_an_html_page(guarded: Guarded) -> None:
         assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
-@pytest.mark.parametrize("limit", ["10" * 9, "-1", "1_000", "\u0661\u0660", "1e3", "0x10", "9" * 5000, " 1"])
-def test_r_02_r_26_a_huge_limit_of_a_client_is_refused_or_capped(guarded: Guarded, limit: str) -> None:
-    for path in LISTS:
-        answer = guarded.attacker.get(f"{path}?limit={''.join(f'%{byte:02X}' for byte in limit.encode())}")
-        assert answer.status in (200, 400)
-        assert answer.status == 400 or len(answer.json["images"]) <= 1000
-        assert answer.status == 400 or limit == "10" * 9
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -305,22 +296,13 @@ def test_r_10_no_spelling_of_a_path_bypasses_authentication(guarded: Guarded, pa
         *("sort_key=store", "location=x", "store=file", "locations=x", "sort=locations:asc", "checksum=%25"),
     ],
 )
-def test_r_12_r_13_a_query_is_never_executed_as_sql(guarded: Guarded, query: str) -> None:
+def test_r_12_a_query_is_never_executed_as_sql(guarded: Guarded, query: str) -> None:
     guarded.attacker.reserve(name="plain", property_x="y")
     for path in ("/v1/images/detail", "/v2/images"):
         answer = guarded.attacker.get(f"{path}?{query}")
         assert answer.status in (200, 400), answer.text
         if answer.status == 200 and query.startswith(("name", "property")):
             assert answer.json["images"] == []
-
-
-def test_r_18_equal_bytes_of_two_owners_are_stored_separately(guarded: Guarded) -> None:
-    data = uuid.uuid4().bytes * 100
-    victims, mine = guarded.victim.upload(data), guarded.attacker.upload(data, checksum=None or "")
-    (first,), (second,) = (guarded.server.blobs(image["id"]) for image in (victims, mine))
-    assert first.stat().st_ino != second.stat().st_ino
-    assert guarded.attacker.delete(f"/v1/images/{mine['id']}").status == 200
-    assert guarded.victim.get(f"/v1/images/{victims['id']}").body == data
 
 
 def test_r_20_a_revoked_token_is_401_within_a_second(guarded: Guarded) -> None:

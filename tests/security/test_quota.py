@@ -188,7 +188,9 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> None:
     Accounts.template = make_database(tmp_path_factory.mktemp("quota") / "registry.sqlite")
 
 
-TestR33UsageIsTheSumOverRows = Accounts.TestCase
-TestR33UsageIsTheSumOverRows.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+class TestR33UsageIsTheSumOverRows(Accounts.TestCase):
+    """Random sequences of the verbs."""
+
+    settings = settings(
+        max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    )

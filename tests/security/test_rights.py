@@ -215,7 +215,6 @@ def test_g_29_every_cell_of_the_rights_table_holds_over_http(house: House, who: 
                     wrong.append((verb.method, verb.path, status, visibility, "the record changed"))
                 if changed or (answer.status_int in (200, 204) and not verb.looks):
                     house.use_up(status, visibility)
-    print(f"{who}: {cells} cells")
     assert wrong == []
     assert cells == 24 * 4 * 4
 

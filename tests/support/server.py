@@ -200,6 +200,11 @@ class Server:
             if path.is_file() and not _BLOB.fullmatch(path.name) and path.name not in _MARKERS
         ]
 
+    def memory(self, kind: str = "VmRSS") -> int:
+        """Return the memory of the process in bytes: resident, or with VmPeak, its largest address space."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{kind}:\s+(\d+) kB", status)[1]) * 1024
+
     # -- requests
 
     def connect(self) -> http.client.HTTPConnection:

@@ -4,7 +4,7 @@ import pytest
 
 from calotype.egress import BadAnswer, Egress, Forbidden
 from core.tests.egress.sources import policy, read
-from tests.support.web import redirect, reply
+from tests.support.web import Web, redirect, reply
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -54,6 +54,23 @@ def test_a_redirect_passes_the_whole_check(location, source):
     with pytest.raises(Forbidden):
         Egress(policy(source)).open("GET", source.url("/a"))
     assert source.connections == 1
+
+
+def test_a_source_and_its_redirect_get_a_fixed_list_of_headers(source, monkeypatch, tmp_path):
+    """No credentials, no cookie of the first server, and not its URL, which may be signed."""
+    (tmp_path / ".netrc").write_text("default login canary password canary\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with Web({"/": reply(body=b"moved")}) as other:
+        source.pages["/a"] = reply(302, Location=other.url(), Set_Cookie="session=canary")
+        egress = Egress(policy(source, other))
+
+        assert read(egress.open("GET", source.url("/a?signature=canary"), {"Range": "bytes=0-"})) == b"moved"
+        own = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "calotype"}
+        for web in (source, other):
+            host = f"127.0.0.1:{web.port}"
+            assert web.requests == [{**own, "Host": host, "Range": "bytes=0-"}]
 
 
 def test_redirects_end_after_the_allowed_number(source):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import StartServer
-from tests.support.server import OCTETS, Server, meta
+from tests.support.server import OCTETS, meta
 from tests.support.v1 import BYTES, FORMATS, V1, assert_refused, changed, made
 
 MIB = 1 << 20
@@ -62,23 +61,17 @@ def test_116_errors_are_nested_json_for_any_accept_header(v1: V1, accept: str) -
         assert_refused(v1.request(method, path, {"Accept": accept, **headers}), status, " ")
 
 
-def memory(server: Server) -> int:
-    """Return the memory of the process in bytes."""
-    with open(f"/proc/{server.process.pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) * 1024
-
-
 def test_117_a_large_upload_is_not_held_in_memory(start_server: StartServer) -> None:
     v1 = V1(start_server())
     v1.store()
-    before, most = memory(v1.server), 0
+    before, most = v1.server.memory(), 0
 
     def blocks() -> Iterator[bytes]:
         nonlocal most
         block = b"\0" * MIB
         for _ in range(300):
             yield block
-            most = max(most, memory(v1.server))
+            most = max(most, v1.server.memory())
 
     assert v1.make(blocks(), **FORMATS)["size"] == 300 * MIB
     assert most - before < 100 * MIB
