@@ -44,7 +44,8 @@ def test_no_secret_and_no_token_is_logged(
 
     assert len(secrets) == 4
     assert "swiftclient" in {record.name for record in caplog.records}
-    assert [secret for secret in secrets if secret[:20] in caplog.text] == []
+    # By default, swiftclient logs the first 16 characters.
+    assert [secret for secret in secrets if secret[:12] in caplog.text] == []
 
 
 @pytest.mark.parametrize(
