@@ -103,6 +103,7 @@ def test_a_fault_of_ours_is_500_in_one_sentence_and_a_traceback_in_the_log(
 
 
 def test_neither_the_log_nor_the_responses_contain_locations_or_secrets(start_server: StartServer) -> None:
+    """The whole log is searched, at the level DEBUG."""
     server = start_server(
         {
             "store.s3.bucket": "images",
@@ -112,6 +113,9 @@ def test_neither_the_log_nor_the_responses_contain_locations_or_secrets(start_se
             "store.s3.retries": "0",
         }
     )
+    server.stop()
+    server.ini.write_text(re.sub(r"level = (WARNING|INFO)", "level = DEBUG", server.ini.read_text()))
+    server.start()
     stored = server.post("/images", {**OCTETS, "X-Auth-Token": CANARY, "Cookie": f"a={CANARY}"}, b"bytes")
     path = f"/images/{stored.image['id']}"
     (blob,) = server.blobs()
@@ -131,5 +135,6 @@ def test_neither_the_log_nor_the_responses_contain_locations_or_secrets(start_se
             assert secret not in everything
     server.delete(path)
     server.log_lines(request_id(answers[-1]))
+    assert " DEBUG " in server.log
     assert CANARY not in server.log
     assert blob.name not in server.log

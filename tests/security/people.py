@@ -88,8 +88,7 @@ def check_answer(answer: Answer, secrets: Iterable[str]) -> None:
     for text in (*secrets, *PLACES):
         own = text == "/images/" and re.search(rb'(/v[12][.0-9]*|"|\s)/images/', told)
         assert own or text.encode() not in told, (text, told[:500])
-    names = {name.lower().removeprefix("x-image-meta-") for name in answer.headers}
-    assert not names & {"location_data", "locations", "direct_url", "x-image-meta-location"}
+    assert not answer.meta.keys() & {"location", "location_data", "locations", "direct_url"}
 
 
 class Guarded:

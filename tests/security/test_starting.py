@@ -13,6 +13,7 @@ from tests.security.conftest import StartGuarded
 from tests.security.people import Person
 from tests.support.forked import run_manage
 from tests.support.server import ROOT, Server, StartFailed, meta, write_ini
+from tests.support.web import Web
 
 PRODUCTION = (ROOT / "production.ini").read_text()
 
@@ -83,15 +84,31 @@ def test_a_damaged_file_of_tokens_is_503_for_everybody(production: Server) -> No
 def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
     start_guarded: StartGuarded, sources: str
 ) -> None:
-    """Egress checks the source in any case, so nothing is sent to this one."""
-    guarded = start_guarded(
-        {"calotype.external_sources": sources, "calotype.stores": "file vault http"}, level="WARNING"
-    )
-    inside = "http://127.0.0.1:1/x"
+    """Egress refuses the source in any case: nothing is sent, and all ports get the same response."""
+    with Web() as inside:
+        settings = {
+            "calotype.external_sources": sources,
+            "calotype.stores": "file vault http",
+            "store.http.ports": f"{inside.port} {inside.closed}",
+        }
+        guarded = start_guarded(settings, level="WARNING")
+        urls = [f"http://127.0.0.1:{port}/x" for port in (inside.port, inside.closed)]
+        for who, allowed in ((guarded.attacker, sources == "everyone"), (guarded.admin, True)):
+            wanted = 400 if allowed else 403
+            queued = who.reserve(disk_format="raw", container_format="bare")["id"]
+            for ways in zip(*(ways_to_name(url, queued) for url in urls), strict=True):
+                answers = [who.ask(*way) for way in ways]
+                assert [answer.status for answer in answers] == [wanted] * 2, (ways, answers[0].text)
+                assert answers[0].body == answers[1].body
+            assert who.get(f"/v2/images/{queued}").json["status"] == "queued"
+        assert inside.connections == 0
+
+
+def ways_to_name(url: str, queued: str) -> list[tuple[str, str, dict[str, str], bytes | None]]:
+    """Return the requests that name a source: method, path, headers and body. `queued` is a queued image."""
     formats = meta(disk_format="raw", container_format="bare")
-    for who, allowed in ((guarded.attacker, sources == "everyone"), (guarded.admin, True)):
-        wanted = 400 if allowed else 403
-        queued = who.reserve(disk_format="raw", container_format="bare")["id"]
+    by_header: list[tuple[str, str, dict[str, str], bytes | None]] = [
+        (method, path, {**formats, header: url}, None)
         for method, path, header in (
             ("POST", "/images", "x-image-meta-location"),
             ("PUT", f"/images/{queued}", "x-image-meta-location"),
@@ -99,14 +116,10 @@ def test_g_38_g_48_the_operator_decides_who_may_name_external_sources(
             ("PUT", f"/v1/images/{queued}", "x-image-meta-location"),
             ("POST", "/v1/images", "x-glance-api-copy-from"),
             ("PUT", f"/v1/images/{queued}", "x-glance-api-copy-from"),
-        ):
-            answer = who.ask(method, path, {**formats, header: inside})
-            assert answer.status == wanted, (method, path, answer.text)
-        body = b'{"method": {"name": "web-download", "uri": "%s"}}' % inside.encode()
-        json = {"Content-Type": "application/json"}
-        imported = who.ask("POST", f"/v2/images/{queued}/import", json, body)
-        assert imported.status == wanted, imported.text
-        assert who.get(f"/v2/images/{queued}").json["status"] == "queued"
+        )
+    ]
+    body = b'{"method": {"name": "web-download", "uri": "%s"}}' % url.encode()
+    return [*by_header, ("POST", f"/v2/images/{queued}/import", {"Content-Type": "application/json"}, body)]
 
 
 @pytest.mark.parametrize(

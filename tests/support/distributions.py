@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: A driver that accepts locations. Besides its own blobs, it reads external bytes at `memory:lent`.
+#: A driver that accepts locations. Besides its own blobs, it reads external bytes at `memory:lent`. Unlike
+#: MemoryStore it would delete them, too, so that tests notice if the core asks it to.
 LENT = b"somebody else's bytes"
 LENDING = {
     "lending_driver.py": f"""
@@ -17,6 +18,12 @@ class LendingStore(MemoryStore):
     def __init__(self, name, options):
         super().__init__(name, options)
         self.shelf.foreign["lent"] = {LENT!r}
+
+    def delete(self, location):
+        if location.startswith("memory:"):
+            self.shelf.foreign.clear()
+        else:
+            super().delete(location)
 """
 }
 

@@ -1,7 +1,6 @@
 """Responses: which ones are accepted, and how much of them is read."""
 
 import socket
-import threading
 import time
 
 import pytest
@@ -143,22 +142,20 @@ def test_a_malformed_head_is_an_error(head, source):
     ],
 )
 def test_a_source_that_sends_too_slowly_is_cut_off(start, drip, source):
-    ended = threading.Event()
+    """The source gives up after ten seconds, which would be another error."""
 
     def page(handler):
         handler.close_connection = True
         handler.wfile.write(start)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 10
         while time.monotonic() < end:
             time.sleep(0.02)
             handler.wfile.write(drip)
-        ended.set()
 
     source.pages["/"] = page
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match=r"is too slow|does not answer within"):
         read(Egress(policy(source, read_timeout=0.3, min_rate=1 << 30)).open("GET", source.url()))
-    assert not ended.is_set()
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,21 @@ def test_an_uploaded_image_has_its_size_and_digests(bench):
 
 
 def test_each_attempt_has_a_key_of_its_own(bench):
-    images = [bench.upload(DATA) for _ in range(3)]
-    keys = {image.location.key for image in images}
+    """A process that still writes for an earlier attempt then cannot touch the bytes of a later one."""
+    image, keys = bench.reserve(), []
 
-    assert len(keys) == 3
-    assert all(image.location.key.startswith(f"{image.id}.") for image in images)
+    def note_and_break():
+        keys.extend(row.key for row in bench.locations())
+        raise SourceBroken("gone")
+
+    for _ in range(2):
+        with pytest.raises(SourceBroken):
+            bring(bench, "upload", image, Paused(DATA, 1000, note_and_break))
+    bring(bench, "upload", image, Trickle(DATA))
+    keys.append(bench.database.find(image.id).location.key)
+
+    assert len(keys) == len(set(keys)) == 3
+    assert all(key.startswith(f"{image.id}.") for key in keys)
 
 
 def test_no_transaction_is_open_while_bytes_move(bench):

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 
 import pytest
+import requests
 
 from calotype.stores import Misconfigured, Unavailable
 from calotype.testing import FaultProxy, Paused, pattern, read_all
@@ -126,6 +127,26 @@ def test_another_user_may_not_write_into_the_container(
     )
     with pytest.raises(Misconfigured, match="not allowed to do this"):
         put(stranger, b"x")
+
+
+def test_an_object_cannot_be_read_without_a_token_or_by_another_user(
+    make_store: MakeStore, swift: Mapping[str, str]
+) -> None:
+    owner = make_store()
+    endpoint = owner._account.identity.get_endpoint()
+    location = put(owner, pattern(LARGE))
+    container = owner.options.container
+    for path in (container, f"{container}_segments", f"{container}/{location.removeprefix('swift:')}"):
+        assert requests.get(f"{endpoint}/{path}", timeout=60).status_code == 401
+    stranger = make_store(
+        user=swift["SWIFT_OTHER_USER"],
+        key=swift["SWIFT_OTHER_KEY"],
+        endpoint=endpoint,
+        container=container,
+        created=False,
+    )
+    with pytest.raises(Misconfigured, match="not allowed to do this"):
+        stranger.get(location)
 
 
 @pytest.mark.campaign
