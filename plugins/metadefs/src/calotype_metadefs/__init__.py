@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pyramid.config import Configurator
 
+from calotype.api.http.request import Parts
 from calotype.api.v2.resources import V2
 from calotype.api.v2.resources import Schemas as V2Schemas
 from calotype.database.migrate import Branch
-from calotype_metadefs.resources import Metadefs, Schemas
+from calotype_metadefs.resources import VERBS, Metadefs, Schemas
 from calotype_metadefs.tables import Base
 from calotype_metadefs.verbs import Metadefs as Verbs
 
@@ -24,6 +25,6 @@ def includeme(config: Configurator) -> None:
     """Add /v2/metadefs and its schemas to the resource tree of v2, and register the views."""
     config.add_child(V2, "metadefs", Metadefs)
     config.add_child(V2Schemas, "metadefs", Schemas)
-    config.add_request_method(lambda request: Verbs(request.db), "metadefs", reify=True)
+    config.registry[VERBS] = Verbs(Parts.of(config.registry).database)
     config.include("calotype_metadefs.schemas")
     config.scan("calotype_metadefs.views")

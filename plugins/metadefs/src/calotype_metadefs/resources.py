@@ -14,6 +14,17 @@ from calotype_metadefs.database import Kind, Namespace
 from calotype_metadefs.rights import GRANTS, namespace_grants
 from calotype_metadefs.schemas import SCHEMAS
 from calotype_metadefs.verbs import SHORT_MAX, is_name
+from calotype_metadefs.verbs import Metadefs as Verbs
+
+#: The key of the verbs in Pyramid's registry. A request property would cost every request of the service a
+#: class of its own, because Pyramid creates one for each request that has such properties.
+VERBS = "calotype.v2.metadefs.verbs"
+
+
+def verbs_of(request: Request) -> Verbs:
+    """Return the verbs on metadata definitions, which all requests share."""
+    verbs: Verbs = request.registry[VERBS]
+    return verbs
 
 
 class Metadefs(Resource):
@@ -48,7 +59,7 @@ class Namespaces(Resource):
 
 def visible_namespace(request: Request, name: str) -> Namespace | None:
     """Return the namespace with this name; None if there is none that the caller may see."""
-    found = request.metadefs.definitions.namespace(name) if is_name(name, SHORT_MAX) else None
+    found = verbs_of(request).definitions.namespace(name) if is_name(name, SHORT_MAX) else None
     seen = found is not None and policy.may(request.caller, policy.VIEW, namespace_grants(found))
     return found if seen else None
 

@@ -29,6 +29,7 @@ from calotype_metadefs.resources import (
     Several,
     Tag,
     Tags,
+    verbs_of,
 )
 from calotype_metadefs.rights import DEFINE
 from calotype_metadefs.schemas import SCHEMAS
@@ -38,14 +39,14 @@ from calotype_metadefs.verbs import DefinitionDraft
 @view_config(context=ResourceTypes, method="GET", permission=policy.LIST, decorator=without_body)
 def resource_types(context: ResourceTypes, request: Request) -> Response:
     """GET /v2/metadefs/resource_types: all resource types."""
-    known = request.metadefs.definitions.resource_types()
+    known = verbs_of(request).definitions.resource_types()
     return json_response({"resource_types": [codec.resource_type_document(one) for one in known]})
 
 
 @view_config(context=Namespaces, method="GET", permission=policy.LIST)
 def namespaces(context: Namespaces, request: Request) -> Response:
     """GET /v2/metadefs/namespaces: a page of the namespaces that the caller may view."""
-    database = request.metadefs.definitions
+    database = verbs_of(request).definitions
     listing = codec.read_listing(request, request.settings.list_limit)
     page = database.page(listing)
     documents = (
@@ -59,8 +60,8 @@ def namespaces(context: Namespaces, request: Request) -> Response:
 def create_namespace(context: Namespaces, request: Request) -> Response:
     """POST /v2/metadefs/namespaces: create a namespace with its definitions."""
     draft = codec.read_namespace(read_document(request), request.registry[SCHEMAS])
-    namespace = request.metadefs.create(draft, request.caller)
-    contents = request.metadefs.listed(namespace)
+    namespace = verbs_of(request).create(draft, request.caller)
+    contents = verbs_of(request).listed(namespace)
     response = json_response(codec.namespace_document(namespace, contents), 201)
     response.headers["Location"] = base_url(request) + codec.path_of(namespace)
     return response
@@ -70,7 +71,7 @@ def create_namespace(context: Namespaces, request: Request) -> Response:
 def show_namespace(context: NamespaceResource, request: Request) -> Response:
     """GET /v2/metadefs/namespaces/NAMESPACE: the namespace with its definitions."""
     namespace = context.namespace
-    contents = request.metadefs.listed(namespace)
+    contents = verbs_of(request).listed(namespace)
     return json_response(codec.namespace_document(namespace, contents, request.GET.get("resource_type")))
 
 
@@ -79,14 +80,14 @@ def update_namespace(context: NamespaceResource, request: Request) -> Response:
     """PUT /v2/metadefs/namespaces/NAMESPACE: set all fields. Missing fields get their defaults."""
     draft = codec.read_namespace_fields(read_document(request), request.registry[SCHEMAS])
     return json_response(
-        codec.namespace_document(request.metadefs.update(context.namespace, draft, request.caller), ())
+        codec.namespace_document(verbs_of(request).update(context.namespace, draft, request.caller), ())
     )
 
 
 @view_config(context=NamespaceResource, method="DELETE", permission=DEFINE, decorator=without_body)
 def delete_namespace(context: NamespaceResource, request: Request) -> Response:
     """DELETE /v2/metadefs/namespaces/NAMESPACE: delete a namespace with its definitions."""
-    request.metadefs.delete(context.namespace, request.caller)
+    verbs_of(request).delete(context.namespace, request.caller)
     return nothing()
 
 
@@ -105,19 +106,19 @@ def objects(context: Objects, request: Request) -> Response:
 @view_config(context=Properties, method="GET", permission=policy.VIEW, decorator=without_body)
 def properties(context: Properties, request: Request) -> Response:
     """GET .../properties: a JSON object with the properties by name."""
-    listed = request.metadefs.listed(context.namespace, context.kind)
+    listed = verbs_of(request).listed(context.namespace, context.kind)
     return json_response({"properties": codec.properties_document(listed)})
 
 
 @view_config(context=Tags, method="GET", permission=policy.VIEW, decorator=without_body)
 def tags(context: Tags, request: Request) -> Response:
     """GET .../tags: all tags of the namespace, or a page of them if the request has a limit."""
-    listed = codec.tags_asked_for(request, request.metadefs.listed(context.namespace, context.kind))
+    listed = codec.tags_asked_for(request, verbs_of(request).listed(context.namespace, context.kind))
     return json_response({"tags": [{"name": tag.name} for tag in listed]})
 
 
 def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
-    listed = request.metadefs.listed(context.namespace, context.kind)
+    listed = verbs_of(request).listed(context.namespace, context.kind)
     return [codec.definition_document(context.namespace, one) for one in listed]
 
 
@@ -127,7 +128,7 @@ def _listed(context: Several, request: Request) -> list[dict[str, Any]]:
 def add(context: Several, request: Request) -> Response:
     """POST .../KIND: add a definition."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
-    made = request.metadefs.add(context.namespace, draft, request.caller)
+    made = verbs_of(request).add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
@@ -138,7 +139,7 @@ def set_tags(context: Tags, request: Request) -> Response:
     request.registry[SCHEMAS].check("tags", document)
     names = [tag["name"] for tag in document["tags"]]
     keep = request.headers.get("X-Openstack-Append", "").strip().lower() == "true"
-    request.metadefs.tag(context.namespace, names, request.caller, keep=keep)
+    verbs_of(request).tag(context.namespace, names, request.caller, keep=keep)
     return json_response({"tags": [{"name": name} for name in names]}, 201)
 
 
@@ -146,7 +147,7 @@ def set_tags(context: Tags, request: Request) -> Response:
 def add_tag(context: Tag, request: Request) -> Response:
     """POST .../tags/NAME: add a tag."""
     draft = DefinitionDraft(context.kind, str(context.__name__))
-    made = request.metadefs.add(context.namespace, draft, request.caller)
+    made = verbs_of(request).add(context.namespace, draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made), 201)
 
 
@@ -155,7 +156,7 @@ def add_tag(context: Tag, request: Request) -> Response:
 @view_config(context=Tags, method="DELETE", permission=DEFINE, decorator=without_body)
 def clear(context: Several, request: Request) -> Response:
     """DELETE .../KIND: remove all definitions of the kind."""
-    request.metadefs.clear(context.namespace, context.kind, request.caller)
+    verbs_of(request).clear(context.namespace, context.kind, request.caller)
     return nothing()
 
 
@@ -163,7 +164,7 @@ def clear(context: Several, request: Request) -> Response:
 def show_property(context: Property, request: Request) -> Response:
     """GET .../properties/NAME: the property. If `resource_type` is given, NAME begins with its prefix."""
     name, resource_type = str(context.__name__), request.GET.get("resource_type")
-    found = request.metadefs.find_property(context.namespace, name, resource_type)
+    found = verbs_of(request).find_property(context.namespace, name, resource_type)
     return json_response(codec.definition_document(context.namespace, found))
 
 
@@ -171,7 +172,7 @@ def show_property(context: Property, request: Request) -> Response:
 @view_config(context=Tag, method="GET", permission=policy.VIEW, decorator=without_body)
 def show(context: Part, request: Request) -> Response:
     """GET .../KIND/NAME: the definition."""
-    found = request.metadefs.find(context.namespace, context.kind, str(context.__name__))
+    found = verbs_of(request).find(context.namespace, context.kind, str(context.__name__))
     return json_response(codec.definition_document(context.namespace, found))
 
 
@@ -181,7 +182,7 @@ def show(context: Part, request: Request) -> Response:
 def replace(context: Part, request: Request) -> Response:
     """PUT .../KIND/NAME: replace the definition, including its name."""
     draft = codec.read_definition(context.kind, read_document(request), request.registry[SCHEMAS])
-    made = request.metadefs.replace(context.namespace, str(context.__name__), draft, request.caller)
+    made = verbs_of(request).replace(context.namespace, str(context.__name__), draft, request.caller)
     return json_response(codec.definition_document(context.namespace, made))
 
 
@@ -191,5 +192,5 @@ def replace(context: Part, request: Request) -> Response:
 @view_config(context=Tag, method="DELETE", permission=DEFINE, decorator=without_body)
 def remove(context: Part, request: Request) -> Response:
     """DELETE .../KIND/NAME: remove the definition."""
-    request.metadefs.remove(context.namespace, context.kind, str(context.__name__), request.caller)
+    verbs_of(request).remove(context.namespace, context.kind, str(context.__name__), request.caller)
     return nothing()
