@@ -9,7 +9,7 @@ from sqlalchemy import event, insert, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from calotype.database.database import Database
-from calotype.database.engine import READ_ONLY, build_engine, read_only
+from calotype.database.engine import build_engine, read_only
 from calotype.database.errors import DatabaseUnavailable
 from calotype.database.tables import ImageRow
 from calotype.model.fields import new_id
@@ -163,7 +163,7 @@ def test_readers_on_a_database_server_run_without_transactions():
     engine = build_engine(make_url("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     options = read_only(engine).get_execution_options()
 
-    assert options == {READ_ONLY: True, "isolation_level": "AUTOCOMMIT"}
+    assert options == {"isolation_level": "AUTOCOMMIT"}
     assert engine.pool._pre_ping
     engine.dispose()
 

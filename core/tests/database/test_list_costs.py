@@ -165,7 +165,7 @@ def test_a_list_of_tasks_reads_no_orders(bench: Bench) -> None:
 @pytest.mark.parametrize(("count", "kept"), [(3, 1), (20, 0)])
 def test_statements_with_many_filters_are_not_kept_compiled(bench: Bench, count: int, kept: int) -> None:
     """r1-D1: a client can send any number of them, and each would take a megabyte of memory."""
-    cache = bench.database.engine._compiled_cache
+    cache = bench.database._reading._compiled_cache
     before = len(cache)
     found = ids(
         bench, conditions=(Condition("name", "eq", "n"),), tags=tuple("t" * n for n in range(1, count))

@@ -38,22 +38,23 @@ _TYPES = {"status": Status, "deleted_from": Status, "visibility": Visibility}
 
 def with_parts(connection: Connection, image: Image) -> Image:
     """Read an image's parts, and return the image with them."""
-    return _composed(image, connection.execute(_PARTS_OF_ONE, {"image_id": image.id}))
+    return replace(image, **_composed(connection.execute(_PARTS_OF_ONE, {"image_id": image.id})))
 
 
 def complete(connection: Connection, rows: Sequence[Row[Any]]) -> list[Image]:
     """Return the images that rows of `images` describe, with their parts."""
-    if len(rows) == 1:  # cheaper, because a list of ids changes the SQL each time
-        return [with_parts(connection, bare(rows[0]))]
     parts: dict[str, list[Any]] = {row.id: [] for row in rows}
-    for part in connection.execute(_PARTS, {"image_ids": list(parts)}) if parts else ():
-        parts[part.image_id].append(part)
-    return [_composed(bare(row), parts[row.id]) for row in rows]
+    if len(rows) == 1:  # cheaper, because a list of ids changes the SQL each time
+        parts[rows[0].id] += connection.execute(_PARTS_OF_ONE, {"image_id": rows[0].id})
+    elif rows:
+        for part in connection.execute(_PARTS, {"image_ids": list(parts)}):
+            parts[part.image_id].append(part)
+    return [bare(row, **_composed(parts[row.id])) for row in rows]
 
 
-def bare(row: Sequence[Any]) -> Image:
-    """Return the image that a row of `images` describes, without its parts."""
-    return Image(**dict(zip(_COLUMNS, row, strict=True)))
+def bare(row: Sequence[Any], **parts: Any) -> Image:
+    """Return the image that a row of `images` describes, without its parts, or with the given ones."""
+    return Image(**dict(zip(_COLUMNS, row, strict=True)), **parts)
 
 
 def bare_all(rows: Sequence[Row[Any]]) -> list[Image]:
@@ -73,8 +74,8 @@ def typed(values: Mapping[str, Any], image: Image | None = None) -> Image:
     return Image(**given) if image is None else replace(image, **given)
 
 
-def _composed(image: Image, rows: Iterable[Any]) -> Image:
-    """Return the image with the parts that rows of `_PARTS` describe."""
+def _composed(rows: Iterable[Any]) -> dict[str, Any]:
+    """Return the fields of an image that rows of `_PARTS` describe."""
     parts: dict[str, list[Any]] = {kind: [] for kind in ("property", "tag", "member", "location", "job")}
     for row in rows:
         parts[row.kind].append(row)
@@ -83,22 +84,21 @@ def _composed(image: Image, rows: Iterable[Any]) -> Image:
     # Copies in quarantine come last.
     parts["location"].sort(key=lambda row: (row.last_at is not None, row.first_at))
     stored = LocationState.STORED
-    return replace(
-        image,
-        properties={row.name: row.text for row in parts["property"]},
-        tags=tuple(row.name for row in parts["tag"]),
-        members=tuple(
+    return {
+        "properties": {row.name: row.text for row in parts["property"]},
+        "tags": tuple(row.name for row in parts["tag"]),
+        "members": tuple(
             Member(row.name, MemberStatus(row.text), bool(row.flag), row.first_at, row.last_at)
             for row in parts["member"]
         ),
-        locations=tuple(
+        "locations": tuple(
             Location(
                 row.name, row.text, row.extra, stored, bool(row.flag), quarantined=row.last_at is not None
             )
             for row in parts["location"]
         ),
-        has_jobs=bool(parts["job"]),
-    )
+        "has_jobs": bool(parts["job"]),
+    }
 
 
 def _parts_query(belongs: Callable[[Any], ColumnElement[bool]]) -> CompoundSelect[Any]:
