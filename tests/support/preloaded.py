@@ -10,13 +10,8 @@ import functools
 import gc
 import importlib
 import importlib.metadata
-import pkgutil
 
-import calotype.api
-import calotype_metadefs
-
-_LIBRARIES = (
-    "alembic.command",
+for _name in (
     "encodings.idna",
     "logging.config",
     "plaster_pastedeploy",
@@ -29,25 +24,21 @@ _LIBRARIES = (
     "sqlalchemy.dialects.sqlite.pysqlite",
     "stevedore",
     "webob.dec",
-)
-_OURS = (
+    "calotype.api.classic.views",
+    "calotype.api.http.health",
+    "calotype.api.v1.views",
+    "calotype.api.v2.views",
     "calotype.app",
     "calotype.cli",
     "calotype.cli.pserve",
     "calotype.database.migrate",
+    "alembic.command",
     "calotype_server.server",
+    "calotype_metadefs.views",
     "calotype_store_file",
     "calotype_store_http.store",
-)
-#: Packages whose views are found by a scan, which imports all of their modules.
-_SCANNED = (calotype.api, calotype_metadefs)
-
-for _name in (*_LIBRARIES, *_OURS):
+):
     importlib.import_module(_name)
-for _package in _SCANNED:
-    for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
-        if ".migrations" not in _module.name:
-            importlib.import_module(_module.name)
 
 email.message_from_string = functools.cache(email.message_from_string)
 for _distribution in importlib.metadata.distributions():
