@@ -30,8 +30,6 @@ COUNTED = tuple(
         "tests/functional",
     )
 )
-#: Servers that counted tests share with others: whoever asks first starts them.
-SHARED = {"server", "fresh_server", "lending_server"}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,8 +47,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if any(item.path.is_relative_to(folder) for folder in COUNTED):
         return (yield)
     with untraced(), pytest.MonkeyPatch.context() as environment:
-        if SHARED.isdisjoint(item.fixturenames):
-            environment.delenv(TRACE, raising=False)
+        environment.delenv(TRACE, raising=False)
         return (yield)
 
 

@@ -11,22 +11,29 @@ import pytest
 
 from tests.support.distributions import LENDING, on_path, write_distribution
 from tests.support.environment import build_wheels
+from tests.support.forked import TRACE
 from tests.support.server import Server, write_ini
 
 StartServer = Callable[..., Server]
 
+#: The variable that makes a server measure its coverage, if coverage is measured.
+_TRACED = {name: value for name, value in os.environ.items() if name == TRACE}
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server of calotype.ini as it ships; shared, so a test must not count on its being empty."""
-    running = Server(tmp_path_factory.mktemp("server"))
+    """The server of calotype.ini as it ships; shared, so a test must not count on its being empty.
+
+    Its coverage is measured even if a test that does not count is the first to need it.
+    """
+    running = Server(tmp_path_factory.mktemp("server"), env=_TRACED)
     yield running
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lending_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A shared server with a second store that takes locations: it knows the bytes at `memory:lent`."""
+    """A module's server with a second store that takes locations: it knows the bytes at `memory:lent`."""
     folder = tmp_path_factory.mktemp("lending")
     plugin = write_distribution(
         folder / "plugin", "test-lending", {"lending": "lending_driver:LendingStore"}, LENDING
@@ -53,7 +60,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _emptied_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("emptied"))
     yield running

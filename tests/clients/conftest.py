@@ -41,7 +41,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def without_identities(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, three_stores: dict[str, str]
 ) -> Iterator[Clients]:
@@ -58,7 +58,7 @@ def without_identities(
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_tokens(tmp_path_factory: pytest.TempPathFactory, client_bin: Path) -> Iterator[Clients]:
     """Clients of a server with static tokens, which need an endpoint and a token."""
     with Web(folder=tmp_path_factory.mktemp("web")) as web:
@@ -101,7 +101,7 @@ def write_keystone_ini(folder: Path, app: dict[str, str], keystone: dict[str, st
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_keystone(
     tmp_path_factory: pytest.TempPathFactory,
     client_bin: Path,

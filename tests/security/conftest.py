@@ -13,9 +13,9 @@ from tests.security.people import Guarded
 StartGuarded = Callable[..., Guarded]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A shared server with callers who have tokens. Other tests leave images on it.
+    """A module's server with callers who have tokens. Other tests leave images on it.
 
     When it ends, its whole DEBUG log is searched for secrets.
     """

@@ -18,7 +18,7 @@ from calotype_store_swift import SwiftOptions, SwiftStore
 from plugins.store_swift.tests.objects import SEGMENT, MakeStore
 
 
-def _maker(settings: dict[str, object]) -> Iterator[MakeStore]:
+def _maker(settings: Mapping[str, object]) -> Iterator[MakeStore]:
     """make(**options): a store that is closed after the test; `created=False` leaves its containers out."""
     made: list[SwiftStore] = []
 
@@ -36,17 +36,21 @@ def _maker(settings: dict[str, object]) -> Iterator[MakeStore]:
         store.close()
 
 
+@pytest.fixture(scope="session")
+def tempauth(swift: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that log in by tempauth."""
+    return {
+        "auth_url": swift["SWIFT_AUTH_URL"],
+        "auth_version": "1",
+        "user": swift["SWIFT_USER"],
+        "key": swift["SWIFT_KEY"],
+    }
+
+
 @pytest.fixture
-def make_store(swift: Mapping[str, str]) -> Iterator[MakeStore]:
+def make_store(tempauth: dict[str, str]) -> Iterator[MakeStore]:
     """Stores that log in by tempauth."""
-    yield from _maker(
-        {
-            "auth_url": swift["SWIFT_AUTH_URL"],
-            "auth_version": "1",
-            "user": swift["SWIFT_USER"],
-            "key": swift["SWIFT_KEY"],
-        }
-    )
+    yield from _maker(tempauth)
 
 
 @pytest.fixture(scope="session")

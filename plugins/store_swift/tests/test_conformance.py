@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
 
 from calotype.stores import Store
-from calotype.stores.toolkit import BLOCK
 from calotype.testing import Fault, FaultProxy, StoreConformance
-from calotype_store_swift import SwiftStore
+from calotype_store_swift import SwiftOptions, SwiftStore
 
 TEMP_URL_KEY = "canary-of-temp-url"
 
 
 @pytest.fixture(scope="class")
-def container() -> str:
-    """One for all tests of a class: making containers takes longer than most of them."""
-    return f"kit-{uuid.uuid4().hex}"
+def container(tempauth: Mapping[str, str]) -> str:
+    """Make containers for all tests of a class, because a request to Swift takes longer than most tests."""
+    name = f"kit-{uuid.uuid4().hex}"
+    with contextlib.closing(SwiftStore("swift", SwiftOptions(**tempauth, container=name))) as store:
+        store.create()
+        with store._account.lent() as connection:
+            connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
+    return name
 
 
 class SwiftConformance(StoreConformance):
@@ -48,6 +52,8 @@ class SwiftConformance(StoreConformance):
         """Return the names of all segments that belong to no object, including those of a taken key."""
         with store._account.lent() as connection:
             listing = connection.get_container(f"{store.options.container}_segments", full_listing=True)[1]
+            if not listing:
+                return []
             made = {blob.location: None for blob in store.blobs()}
             for location in made:
                 key = location.removeprefix("swift:")
@@ -60,15 +66,12 @@ class SwiftConformance(StoreConformance):
 class TestTempauth(SwiftConformance):
     @classmethod
     def sizes(cls) -> list[int]:
-        """Return few sizes, because `make test` has ten minutes; the campaigns try all."""
-        return [0, 1, BLOCK + 1, 2 * cls.part_size, 2 * cls.part_size + 1]
+        """Return few sizes, because `make test` has ten minutes. The campaigns try all."""
+        return [0, 1, 2 * cls.part_size, 2 * cls.part_size + 1]
 
     @pytest.fixture
     def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        store = make_proxied(temp_url_key=TEMP_URL_KEY, container=container)
-        with store._account.lent() as connection:
-            connection.post_account({"X-Account-Meta-Temp-URL-Key": TEMP_URL_KEY})
-        return store
+        return make_proxied(created=False, temp_url_key=TEMP_URL_KEY, container=container)
 
 
 @pytest.mark.campaign
@@ -80,4 +83,4 @@ class TestWhole(SwiftConformance):
 
     @pytest.fixture
     def store(self, make_proxied: Callable[..., SwiftStore], container: str) -> SwiftStore:
-        return make_proxied(single_object_max=1 << 30, container=container)
+        return make_proxied(created=False, single_object_max=1 << 30, container=container)

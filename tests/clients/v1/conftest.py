@@ -30,7 +30,7 @@ def _settings(source: Web) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def v1_without_identities(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
@@ -41,7 +41,7 @@ def v1_without_identities(
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def v1_with_tokens(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web
 ) -> Iterator[Programs]:
@@ -54,7 +54,7 @@ def v1_with_tokens(
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def v1_with_keystone(
     tmp_path_factory: pytest.TempPathFactory, client_bin: Path, source: Web, keystone: dict[str, str]
 ) -> Iterator[Programs]:
@@ -81,7 +81,7 @@ def v1_with_keystone(
 MODES = ("none", *(pytest.param(mode, marks=pytest.mark.campaign) for mode in ("tokens", "keystone")))
 
 
-@pytest.fixture(scope="session", params=MODES)
+@pytest.fixture(scope="module", params=MODES)
 def programs(request: pytest.FixtureRequest) -> Programs:
     """The clients, with each identity method."""
     names = {"none": "v1_without_identities", "tokens": "v1_with_tokens", "keystone": "v1_with_keystone"}

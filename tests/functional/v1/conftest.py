@@ -37,9 +37,9 @@ class Tenants:
     overseer: V1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tenants(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenants]:
-    """Yield callers of a shared server with tokens."""
+    """Yield callers of a server with tokens."""
     folder = tmp_path_factory.mktemp("tenants")
     tokens = Tokens(folder)
     given = [tokens.add(name, name, ("member",), None) for name in ("A", "Bt", "C")]
@@ -68,9 +68,9 @@ def fetching_settings(source: Web) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fetching(source: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
-    """Yield a client of a shared server that may fetch from the source."""
+    """Yield a client of a server that may fetch from the source."""
     folder = tmp_path_factory.mktemp("fetching-v1")
     running = Server(folder, write_ini(folder, fetching_settings(source)))
     yield V1(running)

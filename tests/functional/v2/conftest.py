@@ -22,9 +22,9 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator[People]:
-    """Yield the callers of a server that all tests share."""
+    """Yield the callers of a server that all tests of a module share."""
     found = start(tmp_path_factory.mktemp("people"), web)
     yield found
     found.server.stop()
