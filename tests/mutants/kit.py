@@ -63,7 +63,7 @@ DRIVERS = (
         "webdav",
         "tests/third_party/calotype-store-webdav/src",
         (f"{_WEBDAV}/test_conformance.py::TestWebdavStore",),
-        (f"{_WEBDAV}/test_failures.py",),
+        (f"{_WEBDAV}/test_failures.py", f"{_WEBDAV}/test_quota.py"),
     ),
 )
 
