@@ -57,7 +57,7 @@ DRIVERS = (
             f"{_FILE}/test_conformance.py::TestFileStore",
             f"{_FILE}/test_conformance.py::TestFileStoreWithoutUnnamedFiles",
         ),
-        (f"{_FILE}/test_file.py", f"{_FILE}/test_room.py"),
+        (f"{_FILE}/test_file.py", f"{_FILE}/test_room.py", f"{_FILE}/test_unfinished.py"),
     ),
     Driver(
         "webdav",
