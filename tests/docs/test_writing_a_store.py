@@ -14,6 +14,7 @@ import pytest
 from calotype.stores import External, Store, WritableStore
 from calotype.stores.abilities import ABILITIES
 from calotype.stores.bulkhead import Bounds
+from calotype.testing import StoreConformance
 from tests.conftest import StartServer
 from tests.support.pages import DOCS, block_called, read_blocks
 from tests.support.server import OCTETS, meta, write_ini
@@ -116,6 +117,16 @@ def test_the_page_has_a_row_for_each_hook() -> None:
     }
 
     assert listed == hooks - {("Store", "Options"), ("External", "schemes")}
+
+
+def test_each_case_and_each_hook_of_the_kit_that_the_page_names_exists() -> None:
+    section = PAGE.read_text().partition("## The conformance kit")[2].partition("\n## ")[0]
+    hooks = re.findall(r"^\| (`.*?) \|", section.partition("| hook | for |")[2].partition("\n\n")[0], re.M)
+    named = {name for cell in hooks for name in re.findall(r"`(\w+)", cell)}
+    cases = set(re.findall(r"`(test_\w+)`", section))
+
+    assert len(cases) >= 20
+    assert [name for name in sorted(cases | named) if not hasattr(StoreConformance, name)] == []
 
 
 def test_calotype_stores_lists_the_store_of_the_page(tmp_path: Path, env: dict[str, str]) -> None:

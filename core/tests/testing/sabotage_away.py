@@ -9,8 +9,11 @@ import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from pydantic import Field, SecretStr
+
 from calotype.stores import BlobNotFound, Extent, Stored, StoreInfo, Unavailable
 from calotype.testing import limits
+from calotype.testing.memory import MemoryOptions
 from core.tests.testing.sabotage_kits import kits_of
 from core.tests.testing.sabotaged import KitOfMemory, Sabotage
 
@@ -108,6 +111,52 @@ class CannotFindSourcesWhileAway(Absent):
             return super().register(uri)
         except Unavailable as error:
             raise BlobNotFound(self.name, "not there") from error
+
+
+class DistantOptions(MemoryOptions):
+    url: str = Field("http://images.internal:8080/pool-a", description="the server")
+    token: SecretStr = Field(SecretStr("canary-7f3a"), description="what nobody may see")
+
+
+class NamesItsAddressWhileAway(Absent):
+    Options = DistantOptions
+
+    @property
+    def shelf(self):
+        try:
+            return super().shelf
+        except Unavailable:
+            raise Unavailable(self.name, f"no answer from {self.options.url}") from None
+
+
+class NamesAnotherAddressWhileAway(Absent):
+    @property
+    def shelf(self):
+        try:
+            return super().shelf
+        except Unavailable:
+            raise Unavailable(self.name, "no answer from http://10.0.0.7") from None
+
+
+class NamesItsPathWhileAway(Absent):
+    @property
+    def shelf(self):
+        try:
+            return super().shelf
+        except Unavailable:
+            raise Unavailable(self.name, "there is no /srv/images") from None
+
+
+class LogsItsSecretWhileAway(Absent):
+    Options = DistantOptions
+
+    @property
+    def shelf(self):
+        try:
+            return super().shelf
+        except Unavailable as error:
+            cause = ConnectionError(f"GET with {self.options.token.get_secret_value()}")
+            raise error from cause
 
 
 class NeverComesBack(Absent):

@@ -7,7 +7,7 @@ import base64
 import tempfile
 from pathlib import Path
 
-from calotype.stores import BlobNotFound, DirectUrl, Duplicate, Extent, LocalFiles, Stored, StoreInfo
+from calotype.stores import BlobNotFound, DirectUrl, Duplicate, Extent, Listing, LocalFiles, Stored, StoreInfo
 from calotype.testing import declarations
 from core.tests.testing.sabotage_kits import kits_of
 from core.tests.testing.sabotaged import KitOfMemory, Sabotage
@@ -18,6 +18,25 @@ declarations.SKEW = 0
 
 class Says(Sabotage):
     """A correct driver: subclasses break it."""
+
+
+class LosesItsRanges(Says):
+    ranges = False
+
+
+class LosesItsListing(Says):
+    withheld = frozenset({Listing})
+
+
+class ChangesItsLocations(Says):
+    def locate(self, key):
+        return f"blob:{key}.v2"
+
+    def add(self, key, source, size=None):
+        return super().add(f"{key}.v2", source, size)
+
+    def discard(self, key):
+        super().discard(f"{key}.v2")
 
 
 class LeavesAGapInExtents(Says):

@@ -36,6 +36,8 @@ class KitOfMemory(StoreConformance):
     part_size = 70_001
     listing_size = 1001
     survives_processes = False
+    abilities = frozenset({"WritableStore", "Listing", "External", "Parts", "ranges"})
+    location_form = "blob:{key}"
     driver: ClassVar[type[MemoryStore]] = MemoryStore
 
     @classmethod

@@ -145,6 +145,21 @@ def test_a_server_that_is_away_refuses_requests_and_cuts_connections(proxy):
     assert ask(proxy) == (200, DATA)
 
 
+def test_a_silent_server_takes_requests_and_never_answers_them(proxy, server):
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:
+        with proxy.silent():
+            connection.sendall(b"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nbytes")
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.recv(1000)
+        connection.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1000) == b""
+
+    assert server.received == []
+    assert ask(proxy) == (200, DATA)
+
+
 def test_a_deaf_proxy_passes_100_continue_and_the_request_but_not_the_response(proxy, server):
     proxy.inject(Fault("PUT ", deaf=True))
     head = f"PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: {len(DATA)}\r\nExpect: 100-continue\r\n\r\n"

@@ -124,6 +124,40 @@ def test_the_cases_for_broken_drivers_pass_for_a_correct_driver(run):
     assert outcomes["passed"] >= len(cases)
 
 
+def test_the_kit_closes_each_driver_that_it_opens(pytester, run):
+    pytester.makepyfile(
+        test_counted="""
+        import pytest
+        from calotype.testing import MemoryStore, StoreConformance
+
+        OPEN = set()
+
+        class Counted(MemoryStore):
+            def __init__(self, name, options):
+                super().__init__(name, options)
+                OPEN.add(self)
+
+            def close(self):
+                OPEN.discard(self)
+
+        class TestCounted(StoreConformance):
+            survives_processes = False
+
+            @pytest.fixture
+            def store(self):
+                return Counted("memory", Counted.Options())
+
+        def test_all_instances_are_closed():
+            assert OPEN == set()
+    """
+    )
+    cases = "(instance or locate or copy or discarded or overtakes) and not (registered or opened)"
+    outcomes = run("-k", cases).parseoutcomes()
+
+    assert {kind for kind in outcomes if outcomes[kind]} <= {"passed", "skipped", "deselected"}
+    assert outcomes["passed"] > 20
+
+
 GAPS = """
     import pytest
     from calotype.testing import MemoryStore, StoreConformance

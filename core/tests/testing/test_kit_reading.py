@@ -12,6 +12,7 @@ from calotype.testing.limits import TimeLimits
 from core.tests.testing.sabotage_kits import FOLDER, failures_in, run_kit
 from core.tests.testing.short_form import in_short_form, selected_drivers
 
+AWAY_ERRORS = "test_an_error_names_no_path_and_no_option_while_the_place_is_away"
 #: Module -> driver -> the case that must catch it.
 CAUGHT_BY = {
     "sabotage_reading": {
@@ -59,11 +60,18 @@ CAUGHT_BY = {
         "KnowsItsRoomWhileAway": "test_the_room_is_not_known_while_the_place_is_away",
         "KnowsExtentsWhileAway": "test_extents_are_not_known_while_the_place_is_away",
         "CannotFindSourcesWhileAway": "test_a_source_is_not_missing_because_its_place_is_away",
+        "NamesItsAddressWhileAway": AWAY_ERRORS,
+        "NamesAnotherAddressWhileAway": AWAY_ERRORS,
+        "NamesItsPathWhileAway": AWAY_ERRORS,
+        "LogsItsSecretWhileAway": AWAY_ERRORS,
         "NeverComesBack": "test_a_blob_is_read_when_its_place_is_back",
         "TakesAReadErrorForTheEnd": "test_a_read_error_is_not_taken_for_the_end",
         "TakesABrokenListingForTheEnd": "test_a_listing_that_breaks_off_is_not_taken_for_the_whole",
     },
     "sabotage_declarations": {
+        "LosesItsRanges": "test_it_has_the_abilities_that_its_author_names",
+        "LosesItsListing": "test_it_has_the_abilities_that_its_author_names",
+        "ChangesItsLocations": "test_the_location_has_the_form_of_earlier_versions",
         "LeavesAGapInExtents": "test_extents_cover_the_blob",
         "ForgetsTheLastExtent": "test_extents_cover_the_blob",
         "CallsDataHoles": "test_data_is_not_called_a_hole",

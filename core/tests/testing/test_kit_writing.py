@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from core.tests.testing import test_kit
+from core.tests.testing.sabotage.distant import KitOfDistant
 from core.tests.testing.sabotage.folders import KitOfFolders
 from core.tests.testing.short_form import in_short_form, selected_drivers
 
@@ -40,8 +41,33 @@ ERRORS = "test_an_error_names_no_path_and_no_option"
 WRITE_ERRORS = "test_an_error_of_writing_names_no_path_and_no_option"
 NAMED_SECRET = "test_an_option_that_is_named_like_a_secret_is_one"
 NO_IO = "test_a_new_driver_does_no_io"
+EMPTIED = "test_a_full_store_is_read_listed_and_emptied"
+SILENT = "test_each_call_ends_although_the_backend_never_answers"
+BROKEN_UPLOAD = "test_an_upload_whose_connection_breaks_is_whole_or_fails[request-announced]"
+BROKEN_DOWNLOAD = "test_a_download_whose_connection_breaks_is_whole_or_fails"
 #: Module of sabotaged drivers -> driver -> the case that must catch it.
 CAUGHT_BY = {
+    "room": {
+        "NeedsRoomToRead": EMPTIED,
+        "NeedsRoomToMeasure": EMPTIED,
+        "NeedsRoomToList": EMPTIED,
+        "NeedsRoomToDelete": EMPTIED,
+        "NeedsRoomToDiscard": EMPTIED,
+        "TakesTooLargeForFull": "test_a_blob_that_can_never_fit_is_too_large",
+    },
+    "memory": {
+        "HasALargeBufferForEachReader": "test_parallel_downloads_together_never_fill_the_process",
+        "MapsARangeFromItsStart": "test_a_range_does_not_read_from_the_start",
+    },
+    "network": {
+        "HasNoTimeLimit": SILENT,
+        "TriesForMinutes": SILENT,
+        "TakesSilenceForMissing": SILENT,
+        "ShowsTheErrorOfTheSocket": SILENT,
+        "SendsTheRestAgain": BROKEN_UPLOAD,
+        "TakesABreakForTheEnd": f"{BROKEN_DOWNLOAD}[closed]",
+        "TakesAResetForTheEnd": f"{BROKEN_DOWNLOAD}[reset]",
+    },
     "writing": {
         "FailsOddlyIfItIsDiscarded": DISCARDED,
         "ReportsADiscardedUploadAsStored": DISCARDED,
@@ -119,7 +145,15 @@ MISTAKES = [(driver, case) for drivers in CAUGHT_BY.values() for driver, case in
 
 
 class TestFolderStore(KitOfFolders):
-    """The driver that the others are made of passes the whole kit."""
+    """The driver that most others are made of passes the whole kit."""
+
+
+class TestDistantStore(KitOfDistant):
+    """The driver of a server passes the whole kit, too."""
+
+    @classmethod
+    def sizes(cls):
+        return [0, 1, 70_001]
 
 
 @pytest.fixture(scope="module")

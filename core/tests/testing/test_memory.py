@@ -40,4 +40,4 @@ class TestMemoryStore(StoreConformance):
 
     @contextlib.contextmanager
     def full(self, store):
-        yield MemoryStore(store.name, MemoryStore.Options(capacity=10))
+        yield MemoryStore(store.name, store.options.model_copy(update={"capacity": 10}))

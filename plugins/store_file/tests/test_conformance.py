@@ -15,6 +15,8 @@ class TestFileStore(StoreConformance):
     """Files have no name while they are written, so an upload that is killed leaves nothing."""
 
     leaves_attempts = False
+    abilities = frozenset({"WritableStore", "Listing", "LocalFiles", "ranges"})
+    location_form = "file:{key}"
 
     @pytest.fixture
     def store(self, tmp_path):
@@ -42,6 +44,11 @@ class TestFileStore(StoreConformance):
         location = store.add("another-image.1", Trickle(bytes(size)), size).location
         yield FileStore(store.name, store.options.model_copy(update={"quota": 2 * size - 1}))
         store.delete(location)
+
+    @contextlib.contextmanager
+    def too_small(self, store):
+        """A quota that is smaller than the image."""
+        yield FileStore(store.name, store.options.model_copy(update={"quota": self.span() - 1}))
 
 
 class TestFileStoreWithoutUnnamedFiles(TestFileStore):

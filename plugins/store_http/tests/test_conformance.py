@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from calotype.stores import Store
-from calotype.testing import FaultProxy, StoreConformance
+from calotype.testing import FaultProxy, Proxied, StoreConformance
 
 #: Names of planted files, never twice in a run.
 NAMES = itertools.count()
@@ -56,13 +56,18 @@ class TestNginx(Files):
     known_gaps: ClassVar = {
         "test_check_fails_while_the_place_is_away": "a store of external bytes has no place to check"
     }
+    abilities = frozenset({"External", "DirectUrl", "ranges"})
 
     @pytest.fixture
     def store(self, web, make_store):
         server = urlsplit(web["NGINX_URL"])
         with FaultProxy(server.hostname, server.port) as self.proxy:
             self.folder, self.base = Path(web["NGINX_FILES"]), f"{self.proxy.url}/static"
+            self.impatient = make_store(self.proxy.port, read_timeout=3)
             yield make_store(self.proxy.port)
+
+    def proxied(self, store: Store) -> contextlib.AbstractContextManager[Proxied]:
+        return contextlib.nullcontext(Proxied(self.impatient, self.proxy))
 
     def take_away(self, store: Store) -> contextlib.AbstractContextManager[None]:
         return self.proxy.away()

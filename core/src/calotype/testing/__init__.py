@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # type checkers do not see names that `__getattr__` finds
     from calotype.testing.conformance import StoreConformance as StoreConformance
     from calotype.testing.faultproxy import Fault as Fault
     from calotype.testing.faultproxy import FaultProxy as FaultProxy
+    from calotype.testing.faultproxy import Proxied as Proxied
     from calotype.testing.harness import needs as needs
     from calotype.testing.memory import MemoryStore as MemoryStore
     from calotype.testing.readers import Endless as Endless
@@ -37,6 +38,7 @@ _HOMES = {
     "MemoryStore": "memory",
     "Fault": "faultproxy",
     "FaultProxy": "faultproxy",
+    "Proxied": "faultproxy",
     "Trickle": "readers",
     "Short": "readers",
     "Exploding": "readers",
@@ -60,6 +62,7 @@ pytest.register_assert_rewrite(
             "disclosure",
             "durability",
             "harness",
+            "connections",
             "processes",
             "resources",
             "restless",
@@ -68,6 +71,7 @@ pytest.register_assert_rewrite(
             "downloads",
             "removal",
             "honesty",
+            "calls",
             "external",
             "in_parts",
             "reading",

@@ -10,6 +10,7 @@ import pytest
 
 from calotype.stores import External, Listing, Store, StoreError, Unavailable, WritableStore
 from calotype.stores.measured import BLOCK
+from calotype.testing.calls import calls_of, chain, error_of
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Trickle, assert_same, pattern
 
@@ -90,6 +91,18 @@ class Away(Harness):
         uri = self.put_outside(pattern(1000))
         with self._unavailable():
             getattr(self.external, verb)(uri)
+
+    def test_an_error_names_no_path_and_no_option_while_the_place_is_away(self) -> None:
+        self._need_hook()
+        location, key = self.put(pattern(10)), self.key()
+        for name, call in calls_of(self.driver, location, key).items():
+            with self._away():
+                error = error_of(call)
+            if error is not None:
+                assert isinstance(error, StoreError), f"{name} raises {error!r}"
+                self.assert_discreet(error)
+                told = chain(error)
+                assert [secret for secret in self.driver.options.secrets() if secret in told] == []
 
     def test_a_blob_is_read_when_its_place_is_back(self) -> None:
         self._need_hook()

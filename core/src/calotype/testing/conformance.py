@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from calotype.testing.away import Away
 from calotype.testing.concurrency import Concurrency
+from calotype.testing.connections import Connections
 from calotype.testing.contents import Contents
 from calotype.testing.copying import Copying
 from calotype.testing.declarations import Declarations
@@ -35,6 +36,7 @@ class StoreConformance(
     Removal,
     Listings,
     Away,
+    Connections,
     Copying,
     InParts,
     Externals,

@@ -21,7 +21,6 @@ class Copying(Harness):
         data, key, twin = pattern(size, seed=5), self.key(), self.twin()
         location = self.put(data)
         stored = self._copy(key, twin, location, size)
-        twin.close()
 
         if stored is not None:
             assert stored.location == self.writable.locate(key)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from calotype.stores import Blob, BlobNotFound, Listing, Reader, StoreFull, WritableStore
+from calotype.stores import Blob, BlobNotFound, Listing, Reader, StoreFull, TooLarge, WritableStore
 from calotype.testing.harness import Harness, needs
 from calotype.testing.processes import Held, Tell, forked
 from calotype.testing.readers import Paused, Trickle, assert_same, pattern, read_all
@@ -38,7 +38,6 @@ class Durability(Harness):
             data = pattern(size)
             location = self.writable.add(self.key(), Trickle(data), size).location
             assert_same(read_all(twin.get(location), limit=size), data)
-        twin.close()
 
     @needs(WritableStore)
     def test_an_added_blob_outlives_a_process_that_is_killed_at_once(self) -> None:
@@ -161,13 +160,43 @@ class Durability(Harness):
     @needs(WritableStore)
     @pytest.mark.parametrize("announced", [True, False], ids=["announced", "of-unknown-size"])
     def test_a_full_store_says_so_and_keeps_nothing(self, announced: bool) -> None:
-        if not self.has("full"):
-            pytest.skip(f"{type(self).__name__} does not define the hook `full`")
+        self.need_hook("full")
         key, size = self.key(), self.span()
         with self.full(self.driver) as store:
             assert isinstance(store, WritableStore)
             with pytest.raises(StoreFull) as caught:
                 store.add(key, Trickle(pattern(size)), size if announced else None)
             assert caught.value.store == store.name
+
+        self.assert_nothing_under(key)
+
+    @needs(WritableStore)
+    def test_a_full_store_is_read_listed_and_emptied(self) -> None:
+        self.need_hook("full")
+        data, key = pattern(1000), self.key()
+        location = self.put(data)
+        with self.full(self.driver) as store:
+            assert isinstance(store, WritableStore)
+            with pytest.raises(StoreFull):
+                store.add(key, Trickle(pattern(self.span())), self.span())
+            assert_same(self.read(location, len(data), store), data)
+            assert store.size(location) in (len(data), None)
+            if isinstance(store, Listing):
+                assert location in [blob.location for blob in store.blobs()]
+            store.discard(key)
+            store.delete(location)
+
+        with pytest.raises(BlobNotFound):
+            self.driver.size(location)
+
+    @needs(WritableStore)
+    def test_a_blob_that_can_never_fit_is_too_large(self) -> None:
+        self.need_hook("too_small")
+        key, size = self.key(), self.span()
+        with self.too_small(self.driver) as store:
+            assert isinstance(store, WritableStore)
+            with pytest.raises(TooLarge) as caught:
+                store.add(key, Trickle(pattern(size)), size)
+            self.assert_discreet(caught.value)
 
         self.assert_nothing_under(key)

@@ -18,6 +18,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
+
+from calotype.stores import Store
 
 _BLOCK = 65_536
 _HEAD_MAX = 1 << 20
@@ -37,6 +40,7 @@ class Fault:
         truncate_down: close the connection normally after this number of bytes.
         corrupt_up, corrupt_down: flip the bits of the byte at this offset.
         deaf: pass on the request, and reset both connections instead of passing on the answer.
+        mute: read the request and never answer it, without contacting the server.
     """
 
     line: str = ""
@@ -50,6 +54,7 @@ class Fault:
     corrupt_up: int | None = None
     corrupt_down: int | None = None
     deaf: bool = False
+    mute: bool = False
 
 
 @dataclass
@@ -101,14 +106,27 @@ class FaultProxy:
     def away(self) -> Iterator[None]:
         """Refuse all requests and cut all connections, as if the server were down; then forget all faults."""
         self.inject(Fault(refuse=True), times=None)
-        with self._lock:
-            for connection in self._open:
-                _reset(connection)
-                _shut(connection)
+        self._cut()
         try:
             yield
         finally:
             self.heal()
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Accept all requests and answer none, as if the server hung; then cut all connections."""
+        self.inject(Fault(mute=True), times=None)
+        try:
+            yield
+        finally:
+            self.heal()
+            self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            for connection in self._open:
+                _reset(connection)
+                _shut(connection)
 
     def __enter__(self) -> FaultProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -154,6 +172,8 @@ class FaultProxy:
                 threading.Event().wait(fault.latency)
             if fault.refuse:
                 _reset(client)
+            elif fault.mute:
+                _swallow(client)
             elif fault.status is not None:
                 _answer(client, fault)
             else:
@@ -252,6 +272,14 @@ class _Direction:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A driver that reaches its place only through a proxy."""
+
+    store: Store[Any]
+    proxy: FaultProxy
+
+
 def _read_head(source: socket.socket, begun: bytes = b"") -> tuple[bytes, bytes]:
     """Return the head, including the blank line, and the bytes after it; b"" if there is no head."""
     while b"\r\n\r\n" not in begun and len(begun) < _HEAD_MAX:
@@ -275,7 +303,12 @@ def _answer(client: socket.socket, fault: Fault) -> None:
     client.sendall(head.encode("latin-1"))
     client.shutdown(socket.SHUT_WR)
     client.settimeout(10)
-    while client.recv(_BLOCK):  # a close with unread bytes would reset the connection
+    _swallow(client)  # a close with unread bytes would reset the connection
+
+
+def _swallow(client: socket.socket) -> None:
+    """Read until the client closes the connection."""
+    while client.recv(_BLOCK):
         pass
 
 

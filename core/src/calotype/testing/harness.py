@@ -21,11 +21,14 @@ from pydantic import SecretStr
 from calotype.stores import BlobNotFound, External, Listing, Reader, Store, StoreError, WritableStore
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import BLOCK, Expectations, UploadResult
+from calotype.testing.faultproxy import Proxied
 from calotype.testing.limits import TimeLimits, limited
 from calotype.testing.readers import Flow, Trickle, assert_same, pattern, read_all
 
 #: The minimum length of an option's value that is searched for in a text, in characters.
 SHORTEST = 5
+#: An absolute path, at the start of a text or after a delimiter. It does not match the host of a URL.
+ABSOLUTE = re.compile(r"""(?:^|[\s'"(=:])/\w""")
 #: A test of the kit.
 Case = TypeVar("Case", bound=Callable[..., None])
 
@@ -75,6 +78,12 @@ class Harness:
     known_gaps: ClassVar[dict[str, str]] = {}
     #: The time limit of each case, in seconds. If a driver hangs, the case fails at this limit.
     case_seconds: ClassVar[float] = 60
+    #: The names of the driver's abilities, and "ranges": if one is lost, a case fails. None: not compared.
+    abilities: ClassVar[frozenset[str] | None] = None
+    #: The location of a key in every version of the driver, such as "tape:{key}". None: not compared.
+    location_form: ClassVar[str | None] = None
+    #: Seconds within which each call of the driver that `proxied` yields ends if its backend never answers.
+    deadline: ClassVar[float] = 30
     #: The number of blobs in a long listing. None: 1,001 if the driver has LocalFiles, otherwise 101.
     listing_size: ClassVar[int | None] = None
     #: False if the kit's blobs have no direct URL, for instance because their sources have private addresses.
@@ -127,8 +136,16 @@ class Harness:
         return list(store.attempts()) if isinstance(store, Listing) else []
 
     def full(self, store: Store) -> contextlib.AbstractContextManager[Store]:
-        """Return a context that yields a driver without room for `span()` bytes: `store`, or one like it."""
+        """Return a context that yields a driver of the same place, without room for `span()` bytes."""
         raise NotImplementedError("a test of a full store needs `full`")
+
+    def too_small(self, store: Store) -> contextlib.AbstractContextManager[Store]:
+        """Return a context that yields a driver of this place, into which `span()` bytes can never fit."""
+        raise NotImplementedError("a test of a blob that is too large needs `too_small`")
+
+    def proxied(self, store: Store) -> contextlib.AbstractContextManager[Proxied]:
+        """Return a context that yields a driver of this place behind a FaultProxy, with short timeouts."""
+        raise NotImplementedError("a test of broken connections needs `proxied`")
 
     @pytest.fixture(autouse=True)
     def _trial(self, request: pytest.FixtureRequest, store: Store) -> Iterator[None]:
@@ -143,12 +160,14 @@ class Harness:
         self._keys: list[str] = []
         self._locations: list[str] = []
         self._planted: list[str] = []
+        self._twins: list[Store] = []
         self._before = self.leftovers(store)
         yield
         with limited(request.node):
             left = self.left_behind()
             self._remove_everything()
-            store.close()
+            for opened in (*self._twins, store):
+                opened.close()
         assert left == [], "the test has left something behind"
 
     def _expect_gap(self, request: pytest.FixtureRequest) -> None:
@@ -254,9 +273,11 @@ class Harness:
             self.writable.delete(location)
         return location
 
-    def twin(self) -> Store:
-        """Return a second driver with the same name and options, as another process would have it."""
-        return type(self.driver)(self.driver.name, self.driver.options)
+    def twin(self, name: str | None = None) -> Store:
+        """Return a second driver with the same options, as another process has one; the kit closes it."""
+        twin = type(self.driver)(name or self.driver.name, self.driver.options)
+        self._twins.append(twin)
+        return twin
 
     def writable_twin(self) -> WritableStore[Any]:
         """Return a second driver, for cases that need a WritableStore."""
@@ -268,6 +289,11 @@ class Harness:
     def has(cls, hook: str) -> bool:
         """Return whether the author of the driver has implemented a hook."""
         return getattr(cls, hook) is not getattr(Harness, hook)
+
+    def need_hook(self, hook: str) -> None:
+        """Skip the test if the author of the driver has not implemented a hook."""
+        if not self.has(hook):
+            pytest.skip(f"{type(self).__name__} does not define the hook `{hook}`")
 
     def read(self, location: str, size: int, store: Store | None = None) -> bytes:
         """Return all bytes at a location. Fail if there are more than `size`."""
@@ -295,6 +321,14 @@ class Harness:
                 if re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-])", text):
                     found.append(name)
         return found
+
+    def assert_discreet(self, error: StoreError) -> None:
+        """Assert that the reason of an error, which clients get, names no path, URL or option's value."""
+        reason = error.reason
+
+        assert not ABSOLUTE.search(reason), f"clients get a path: {reason}"
+        assert "://" not in reason, f"clients get a URL: {reason}"
+        assert self.disclosed(reason, is_prose=True) == [], f"clients get the values of options: {reason}"
 
     def listed(self) -> dict[str, int]:
         """Return location -> size of everything that the store lists."""

@@ -20,8 +20,10 @@ from calotype.stores import (
     Unsupported,
     WritableStore,
 )
+from calotype.stores.abilities import ABILITIES
 from calotype.stores.checked import CheckedStore
 from calotype.stores.options import read_options
+from calotype.testing.calls import chain
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Trickle, assert_same, pattern, read_all
 
@@ -72,6 +74,13 @@ class Honesty(Harness):
     def test_a_read_only_store_takes_nothing(self) -> None:
         with pytest.raises(Unsupported):
             CheckedStore(self.driver, read_only=True).add(self.key(), Trickle(b"x"))
+
+    def test_it_has_the_abilities_that_its_author_names(self) -> None:
+        if self.abilities is None:
+            pytest.skip(f"{type(self).__name__} names no abilities")
+        offered = {ability.__name__ for ability in (WritableStore, *ABILITIES) if self.checked.can(ability)}
+
+        assert offered | ({"ranges"} if self.driver.ranges else set()) == self.abilities
 
     # Construction, creation of the place, and closing.
 
@@ -152,7 +161,7 @@ class Honesty(Harness):
             try:
                 self.driver.get(location).close()
             except StoreError as error:
-                errors.append(_chain(error))
+                errors.append(chain(error))
 
         assert len(errors) == 4
         assert [secret for secret in self.driver.options.secrets() if secret in " ".join(errors)] == []
@@ -164,7 +173,3 @@ class Honesty(Harness):
             self.driver.get("nonsense").close()
 
         assert [secret for secret in self.driver.options.secrets() if secret in caplog.text] == []
-
-
-def _chain(error: BaseException | None) -> str:
-    return "" if error is None else f"{error!r} {error} {_chain(error.__cause__ or error.__context__)}"

@@ -113,14 +113,11 @@ class InParts(Harness):
         key, twin = self.key(), self.twin()
         here, there = self._parts(), self._parts(twin)
         pieces = self._pieces(here)
-        try:
-            token = here.begin(key)
-            for number in (2, 1):
-                self._put(there, key, token, number, pieces)
-            self._put(here, key, token, 3, pieces)
-            stored = self._finish(there, key, token, list(here.list_parts(key, token)))
-        finally:
-            twin.close()
+        token = here.begin(key)
+        for number in (2, 1):
+            self._put(there, key, token, number, pieces)
+        self._put(here, key, token, 3, pieces)
+        stored = self._finish(there, key, token, list(here.list_parts(key, token)))
 
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 

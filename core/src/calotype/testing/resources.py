@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
-import re
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from calotype.stores import BlobNotFound, Duplicate, Listing, SourceBroken, WritableStore
 from calotype.stores.measured import BLOCK
+from calotype.testing.growth import SELF, Growth, need
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Exploding, Flow, Trickle, pattern
 
@@ -23,27 +22,8 @@ from calotype.testing.readers import Exploding, Flow, Trickle, pattern
 REPETITIONS, POOLED = 30, 5
 #: Seconds that a thread may need to end.
 ENDING = 5.0
-SELF = Path("/proc/self")
-
-
-class Growth:
-    """The peak growth of this process's memory in bytes, including memory outside Python's allocator."""
-
-    def __init__(self) -> None:
-        gc.collect()
-        with contextlib.suppress(AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)  # memory that glibc keeps would hide a driver's use
-        SELF.joinpath("clear_refs").write_text("5")  # resets VmHWM to the memory in use
-        self._before = _status("VmRSS")
-
-    def peak(self) -> int:
-        return _status("VmHWM") - self._before
-
-
-def _status(name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", SELF.joinpath("status").read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1]) << 10
+#: Downloads that run at a time in the case of their memory.
+DOWNLOADS = 8
 
 
 class Resources(Harness):
@@ -53,7 +33,6 @@ class Resources(Harness):
     @pytest.mark.parametrize("announced", [True, False], ids=["announced", "of-unknown-size"])
     def test_a_large_blob_never_fills_the_process(self, announced: bool) -> None:
         size = self.large_size
-        self._need(SELF / "clear_refs")
         source, growth = Flow(size), Growth()
         location = self.writable.add(self.key(), source, size if announced else None).location
         uploading = growth.peak()
@@ -68,6 +47,26 @@ class Resources(Harness):
         assert left == 0
         assert uploading <= self.memory_max, "the upload took more than memory_max"
         assert growth.peak() <= self.memory_max, "the download took more than memory_max"
+
+    def test_parallel_downloads_together_never_fill_the_process(self) -> None:
+        blob, all_open = self.put_large(), threading.Barrier(DOWNLOADS)
+        share = blob.size // DOWNLOADS
+
+        def download(number: int) -> int:
+            with contextlib.closing(self.driver.get(blob.location)) as reader:
+                left = share - len(reader.read(BLOCK))
+                all_open.wait(self.patience)
+                while left > 0 and (block := reader.read(BLOCK)):
+                    left -= len(block)
+                all_open.wait(self.patience)  # until the others have read their share, too
+            return left
+
+        growth = Growth()
+        with ThreadPoolExecutor(DOWNLOADS) as threads:
+            missing = [left for left in threads.map(download, range(DOWNLOADS)) if left > 0]
+
+        assert missing == []
+        assert growth.peak() <= self.memory_max, f"{DOWNLOADS} downloads took more than memory_max together"
 
     def test_reading_leaks_nothing(self) -> None:
         location = self.put(pattern(self.span()))
@@ -150,7 +149,7 @@ class Resources(Harness):
 
     def _repeat(self, work: Callable[[int], None]) -> None:
         """Run some work many times, and assert that no descriptors and threads are left over."""
-        self._need(SELF / "fd")
+        need(SELF / "fd")
         for number in range(3):
             work(number)
         descriptors, threads = _open(), _running()
@@ -163,11 +162,6 @@ class Resources(Harness):
 
         assert _open() - descriptors < POOLED, f"descriptors are left over by {REPETITIONS} calls"
         assert _running() - threads < POOLED, f"threads are left over: {threading.enumerate()}"
-
-    @staticmethod
-    def _need(path: Path) -> None:
-        if not path.exists():
-            pytest.skip(f"this system has no {path}")
 
 
 def _open() -> int:

@@ -101,6 +101,14 @@ class Uploads(Harness):
         assert twin.locate(key) == received.location
 
     @needs(WritableStore)
+    def test_the_location_has_the_form_of_earlier_versions(self) -> None:
+        if self.location_form is None:
+            pytest.skip(f"{type(self).__name__} names no location_form")
+        key = self.key()
+
+        assert self.writable.locate(key) == self.location_form.format(key=key)
+
+    @needs(WritableStore)
     def test_two_keys_have_two_locations(self) -> None:
         assert self.put(pattern(10)) != self.put(pattern(10))
 

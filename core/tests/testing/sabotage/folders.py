@@ -24,6 +24,7 @@ from calotype.stores import (
     Stored,
     StoreFull,
     StoreOptions,
+    TooLarge,
     Unavailable,
     WritableStore,
 )
@@ -152,6 +153,8 @@ class FolderStore(WritableStore[FolderOptions], Listing, LocalFiles):
     def error(self, error):
         if error.errno == errno.ENOSPC:
             return StoreFull(self.name, "its disk is full")
+        if error.errno == errno.EFBIG:
+            return TooLarge(self.name, "its file system has no files of this size")
         return Unavailable(self.name, "its folder cannot be used")
 
 
@@ -179,15 +182,24 @@ class KitOfFolders(StoreConformance):
     @contextlib.contextmanager
     def full(self, store):
         """A disk that is full when the first bytes are written."""
-        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with mock.patch.object(os, "write", side_effect=full):
+        with self.write_fails(errno.ENOSPC):
             yield store
 
+    @contextlib.contextmanager
+    def too_small(self, store):
+        """A file system that has no files of this size."""
+        with self.write_fails(errno.EFBIG):
+            yield store
 
-def with_kits(namespace):
-    """Add the kit for each driver that a module defines to its names, as TestDRIVER."""
+    @staticmethod
+    def write_fails(code):
+        return mock.patch.object(os, "write", side_effect=OSError(code, os.strerror(code)))
+
+
+def with_kits(namespace, kit=KitOfFolders):
+    """Add a kit for each driver that a module defines to its names, as TestDRIVER."""
     for name, driver in list(namespace.items()):
         is_own = isinstance(driver, type) and driver.__module__ == namespace["__name__"]
-        if is_own and issubclass(driver, FolderStore) and not name.startswith("_"):
-            made = type(f"Test{name}", (KitOfFolders,), {"driver": driver})
+        if is_own and issubclass(driver, kit.driver) and not name.startswith("_"):
+            made = type(f"Test{name}", (kit,), {"driver": driver})
             namespace[made.__name__] = made

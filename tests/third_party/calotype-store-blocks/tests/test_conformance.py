@@ -45,10 +45,9 @@ class TestBlockStore(StoreConformance):
 
     @contextlib.contextmanager
     def full(self, store: BlockStore) -> Iterator[BlockStore]:
-        """Yield a store whose slots are all in use."""
-        options = store.options.model_copy(update={"path": store.options.path / "full"})
-        other = BlockStore(store.name, options)
-        other.create()
-        with contextlib.closing(sqlite3.connect(options.path / "index.sqlite")) as index, index:
-            index.execute("UPDATE slots SET blob = 0")
-        yield other
+        """Fill all slots that are free."""
+        with contextlib.closing(sqlite3.connect(store.options.path / "index.sqlite")) as index, index:
+            index.execute("UPDATE slots SET blob = 0 WHERE blob IS NULL")
+        yield store
+        with contextlib.closing(sqlite3.connect(store.options.path / "index.sqlite")) as index, index:
+            index.execute("UPDATE slots SET blob = NULL WHERE blob = 0")

@@ -11,12 +11,15 @@ import pytest
 from calotype_store_webdav import WebdavStore
 
 from calotype.stores.options import read_options
-from calotype.testing import Fault, FaultProxy, StoreConformance
+from calotype.testing import Fault, FaultProxy, Proxied, StoreConformance
 
 
 @pytest.mark.campaign
 class TestWebdavStore(StoreConformance):
     """A collection that the first test creates. Everything but complete images counts as left over."""
+
+    abilities = frozenset({"WritableStore", "ranges"})
+    location_form = "dav:{key}"
 
     @pytest.fixture
     def store(self, options: Mapping[str, str]) -> WebdavStore:
@@ -41,15 +44,32 @@ class TestWebdavStore(StoreConformance):
     @contextlib.contextmanager
     def full(self, store: WebdavStore) -> Iterator[WebdavStore]:
         """A server that answers each PUT with 507, Insufficient Storage."""
-        server = urlsplit(store.options.url)
-        with FaultProxy(server.hostname, server.port) as proxy:
-            proxy.inject(Fault("PUT ", status=507), times=None)
-            with contextlib.closing(self._at(store, f"{proxy.url}{server.path}")) as full:
-                yield full
+        with self._answering(store, 507) as full:
+            yield full
+
+    @contextlib.contextmanager
+    def too_small(self, store: WebdavStore) -> Iterator[WebdavStore]:
+        """A server that answers each PUT with 413, Content Too Large."""
+        with self._answering(store, 413) as small:
+            yield small
+
+    def proxied(self, store: WebdavStore) -> contextlib.AbstractContextManager[Proxied]:
+        return self._through_proxy(store, read_timeout=3)
+
+    @contextlib.contextmanager
+    def _answering(self, store: WebdavStore, status: int) -> Iterator[WebdavStore]:
+        with self._through_proxy(store) as proxied:
+            proxied.proxy.inject(Fault("PUT ", status=status), times=None)
+            yield proxied.store
 
     @staticmethod
-    def _at(store: WebdavStore, url: str) -> WebdavStore:
-        return WebdavStore(store.name, store.options.model_copy(update={"url": url}))
+    @contextlib.contextmanager
+    def _through_proxy(store: WebdavStore, **options: object) -> Iterator[Proxied]:
+        server = urlsplit(store.options.url)
+        with FaultProxy(server.hostname, server.port) as proxy:
+            changed = store.options.model_copy(update={"url": f"{proxy.url}{server.path}", **options})
+            with contextlib.closing(WebdavStore(store.name, changed)) as driver:
+                yield Proxied(driver, proxy)
 
 
 @pytest.mark.campaign
@@ -57,7 +77,10 @@ class TestWebdavStoreOverTls(TestWebdavStore):
     """The same cases over TLS, with a smaller large blob."""
 
     large_size = 8 << 20
-    full = StoreConformance.full  # the proxy has no TLS
+    # The proxy has no TLS.
+    full = StoreConformance.full
+    too_small = StoreConformance.too_small
+    proxied = StoreConformance.proxied
 
     @pytest.fixture
     def options(self, options: dict[str, str], nginx_dav: Mapping[str, str]) -> dict[str, str]:

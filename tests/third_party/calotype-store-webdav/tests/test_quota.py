@@ -37,6 +37,7 @@ def serving() -> Iterator[Callable[[int, str], WebdavStore]]:
                 asked = self.rfile.read(int(self.headers["Content-Length"]))
                 assert b"quota-available-bytes" in asked
                 assert self.headers["Depth"] == "0"
+                assert self.headers["Content-Type"] == "application/xml"
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -86,6 +87,12 @@ def test_the_room_is_what_the_server_reports(
     serving: Callable[[int, str], WebdavStore], status: int, body: str, room: StoreInfo
 ) -> None:
     assert serving(status, body).info() == room
+
+
+def test_the_size_is_unknown_if_the_server_does_not_send_it(
+    serving: Callable[[int, str], WebdavStore],
+) -> None:
+    assert serving(207, "").size("dav:key.1") is None
 
 
 def test_the_room_of_a_missing_collection_is_not_known(serving: Callable[[int, str], WebdavStore]) -> None:
