@@ -129,18 +129,25 @@ class Flow:
 
 
 class Paused(Trickle):
-    """A source that calls `action` once, after at least `at` bytes, so that a test acts during an upload."""
+    """A source that calls `action` once, when `at` bytes were read, so that a test acts during an upload.
+
+    It acts before the last byte at the latest, because a driver may read no further than the announced size.
+    """
 
     def __init__(self, data: bytes, at: int, action: Callable[[], object]):
         super().__init__(data)
-        self._at = at
+        self._at = max(0, min(at, len(data) - 1))
         self._action: Callable[[], object] | None = action
 
     def read(self, size: int = -1, /) -> bytes:
-        if self._action is not None and self.given >= self._at:
+        if self._action is None:
+            return super().read(size)
+        before = self._at - self.given
+        if before <= 0:
             action, self._action = self._action, None
             action()
-        return super().read(size)
+            return super().read(size)
+        return super().read(before if size is None or size < 0 else min(size, before))
 
 
 class Zeros:

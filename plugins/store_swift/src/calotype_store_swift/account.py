@@ -186,6 +186,34 @@ class _Connection(swiftclient.Connection):
         connection.request_session.mount(f"{parsed.scheme}://", _LargeBlocks())
         return parsed, connection
 
+    def _retry(self, reset_func: Any, func: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Send a request as often as swiftclient does. If its body can be sent only once, raise the answer.
+
+        swiftclient repeats a request that was answered 507. It would raise that the body cannot be sent
+        again, and nobody would learn that Swift is full.
+
+        Raises:
+            ClientException: Swift refused the request, and its body cannot be sent again.
+        """
+        refused: list[ClientException] = []
+
+        def send(*arguments: Any, **options: Any) -> Any:
+            try:
+                return func(*arguments, **options)
+            except ClientException as error:
+                refused[:] = [error]
+                raise
+
+        def reset(*arguments: Any, **options: Any) -> None:
+            try:
+                reset_func(*arguments, **options)
+            except StoreError:
+                if refused:
+                    raise refused[0] from None
+                raise
+
+        return super()._retry(reset_func and reset, send, *arguments, **options)
+
 
 class _LargeBlocks(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:

@@ -79,8 +79,10 @@ class Upload:
         if self._account.find(place.container, place.key) is not None:  # checked before gigabytes are sent
             raise Duplicate(self._account.store, "the key is taken")
         if length is not None and length <= self._options.single_object_max:
-            body = PartBody(self._account.store, first, parts)
-            return Stored(place.location, length, self._put_new(body, content_length=length))
+            md5 = self._put_new(PartBody(self._account.store, first, parts), content_length=length)
+            if self._ours() is None:  # Swift checks If-None-Match only when the body begins
+                raise Duplicate(self._account.store, "another upload has taken the key meanwhile")
+            return Stored(place.location, length, md5)
         entries = parts.send(first, self._put_segment)
         self._put_new(json.dumps(entries), query_string="multipart-manifest=put")
         self._account.for_each(self._keep, self._sent)
