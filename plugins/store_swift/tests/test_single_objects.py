@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from calotype.stores import Unavailable
+from calotype.stores import Duplicate, StoreFull, Unavailable
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import Expectations
 from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
+from calotype.testing.readers import Paused
 from calotype_store_swift import SwiftStore
 from calotype_store_swift.account import BLOCK
 from plugins.store_swift.tests.objects import (
@@ -51,6 +54,25 @@ def test_a_source_longer_than_single_object_max_is_stored_in_segments(whole: Swi
 
     assert whole.size(location) == LARGE + 1
     assert len(listed(whole, "_segments")) > 1
+
+
+def test_a_full_swift_is_reported_although_the_body_cannot_be_sent_again(
+    whole: SwiftStore, proxy: FaultProxy
+) -> None:
+    proxy.inject(Fault("PUT ", status=507), times=None)
+
+    with pytest.raises(StoreFull):
+        put(whole, pattern(LARGE), LARGE)
+
+
+def test_an_upload_that_another_one_has_overtaken_is_refused(whole: SwiftStore) -> None:
+    key = new_key()
+    with contextlib.closing(SwiftStore(whole.name, whole.options)) as other:
+        source = Paused(pattern(LARGE, seed=0), LARGE, lambda: other.add(key, Trickle(b"second"), 6))
+        with pytest.raises(Duplicate, match="meanwhile"):
+            whole.add(key, source, LARGE)
+
+    assert read_all(whole.get(whole.locate(key)), limit=LARGE) == b"second"
 
 
 def test_an_upload_whose_connection_breaks_within_the_first_part_is_retried(
