@@ -50,10 +50,16 @@ class Poller(dict[int, Any]):
         # the next turn. Listeners and triggers have no `requests`, so they are asked in each turn.
         if not getattr(dispatcher, "requests", True):
             self._to_ask.discard(descriptor)
-        flags = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0
+        flags = self._reads(dispatcher) if dispatcher.readable() else 0
         if dispatcher.writable() and not dispatcher.accepting:
             flags |= select.EPOLLOUT
         self._watch(descriptor, flags)
+
+    @staticmethod
+    def _reads(dispatcher: Any) -> int:
+        """Return the events for reading. A socket that several processes watch wakes one of them."""
+        is_shared = dispatcher.accepting and dispatcher.share is not None
+        return select.EPOLLIN | (select.EPOLLEXCLUSIVE if is_shared else select.EPOLLPRI)
 
     def _watch(self, descriptor: int, flags: int) -> None:
         before = self._interest.get(descriptor, 0)

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -16,6 +17,7 @@ from calotype_server.errors import CannotListen
 from calotype_server.listeners import is_shared, listen
 from calotype_server.poller import Poller
 from calotype_server.settings import ServerSettings
+from calotype_server.spread import Share, Signal
 from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
+        self._share: Share | None = None
         #: The lock for waking the loop and for closing its trigger. It is reentrant, because a signal handler
         #: may interrupt its holder.
         self._open = threading.RLock()
@@ -56,7 +59,7 @@ class Server:
             raise
 
     def _add_admin_listeners(self, app: WSGIApplication, admin: ServerSettings) -> None:
-        for host, port in admin.places() if admin.reuse_port else ():
+        for host, port in admin.places() if admin.reuse_port and not admin.sockets else ():
             if is_shared((host, port)):
                 log.warning(_SHARED, host, port, os.getpid())
         try:
@@ -68,6 +71,19 @@ class Server:
         for listener in added:
             listener.is_admin = True
         self.listeners += added
+
+    def join(self, share: Share, lifeline: int, end: Callable[[], None]) -> None:
+        """Serve as one of several processes that listen on the same sockets. Call it before `run`.
+
+        Args:
+            share: The share of this process in the new connections.
+            lifeline: A descriptor of a pipe. When its writer closes it or dies, `end` is called.
+        """
+        self._share = share
+        for listener in self.listeners:
+            listener.share = share
+        share.listen(self._sockets, self._accept)
+        Signal(lifeline, self._sockets, end)
 
     @property
     def addresses(self) -> list[str]:
@@ -102,13 +118,24 @@ class Server:
                 self.listeners[0].pull_trigger()
 
     def _turn(self) -> None:
-        self._sockets.turn(self.settings.asyncore_loop_timeout)
+        timeout: float = self.settings.asyncore_loop_timeout
+        if self._share is not None and self._share.rest:
+            timeout = min(timeout, self._share.rest)
+        self._sockets.turn(timeout)
+
+    def _accept(self) -> None:
+        """Accept the connections that another process has left to this one."""
+        for listener in self.listeners:
+            if listener.accepting and not listener.ending:
+                listener.handle_accept()
 
     def _channels(self) -> list[Channel]:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
         """Stop listening, close idle connections, and wait `drain_timeout` for busy ones."""
+        if self._share is not None:
+            self._share.close()
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)

@@ -1,0 +1,149 @@
+"""A server of several processes, started as a program of its own, and requests to it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.servers.common import free_ports
+from tests.support.waiting import wait_for
+from tests.support.wire import PATIENCE
+
+PROGRAM = """
+import json, logging, os, sys, threading, time
+from pathlib import Path
+from calotype_server import ServerError, ServerSettings, serve
+
+folder = Path(sys.argv[1]).parent
+settings = json.loads(Path(sys.argv[1]).read_text())
+word, has_thread = settings.pop("word", ""), settings.pop("has_thread", False)
+
+
+class Application:
+    @property
+    def calotype_server(self):
+        return self
+
+    def start_serving(self):
+        if (folder / "dies").exists():
+            os._exit(3)
+
+    def __call__(self, environ, start_response):
+        path = environ["PATH_INFO"].strip("/")
+        if path == "hang":
+            (folder / f"hangs-{os.getpid()}").touch()
+            threading.Event().wait()
+        while path == "hold" and not (folder / "go").exists():
+            (folder / f"holds-{os.getpid()}").touch()
+            time.sleep(0.01)
+        size = len(environ["wsgi.input"].read())
+        body = json.dumps({"pid": os.getpid(), "size": size, "word": word}).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+
+logging.basicConfig(level=logging.INFO, format="%(process)d %(levelname)s %(message)s")
+if has_thread:
+    threading.Thread(target=time.sleep, args=[600], name="mine", daemon=True).start()
+try:
+    serve(Application(), ServerSettings(**settings))
+except ServerError as error:
+    sys.exit(f"cannot start: {error}")
+"""
+
+
+class Service:
+    """A running server. Its settings are in a file, which it reads again when it reloads."""
+
+    def __init__(self, folder: Path, env: dict[str, str] | None = None, **settings: Any):
+        """Start it with these settings; `processes` is 2."""
+        (self.port,) = free_ports(1)
+        self.folder = folder
+        self._log = folder / "log"
+        self._settings = {"listen": f"127.0.0.1:{self.port}", "processes": 2, **settings}
+        self.configure()
+        program = folder / "program.py"
+        program.write_text(PROGRAM)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, program, folder / "settings"],
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def configure(self, **settings: Any) -> None:
+        """Change settings in the file."""
+        self._settings |= settings
+        (self.folder / "settings").write_text(json.dumps(self._settings))
+
+    @property
+    def log(self) -> str:
+        """The whole log."""
+        return self._log.read_text()
+
+    def await_log(self, text: str, count: int = 1) -> None:
+        """Return when the log contains the text so many times."""
+        wait_for(lambda: self.log, lambda log: log.count(text) >= count)
+
+    def await_file(self, pattern: str) -> Path:
+        """Return the file with this pattern when the application has made one."""
+        return wait_for(lambda: list(self.folder.glob(pattern)))[0]
+
+    def ready(self) -> Service:
+        """Return this service when it listens."""
+        self.await_log("listening on")
+        return self
+
+    @property
+    def pids(self) -> set[int]:
+        """The ids of the processes that it has started and that have not ended."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return {int(pid) for pid in children.split()}
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[http.client.HTTPConnection]:
+        """Yield a connection."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as one:
+            yield one
+
+    def get(self, path: str = "/", body: bytes | None = None) -> dict[str, Any]:
+        """Return the response to a request on a connection of its own."""
+        with self.connection() as connection:
+            return get(connection, path, body)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process that was started first."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End it with SIGTERM, and return its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """End everything at once."""
+        with contextlib.suppress(OSError):
+            for pid in self.pids:
+                os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+
+def get(connection: http.client.HTTPConnection, path: str = "/", body: bytes | None = None) -> dict[str, Any]:
+    """Send a request, and return the response."""
+    connection.request("GET" if body is None else "POST", path, body)
+    response = connection.getresponse()
+    read = response.read()
+    assert response.status == 200, read
+    found: dict[str, Any] = json.loads(read)
+    return found
