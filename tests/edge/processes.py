@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from tests.servers.common import free_ports
 from tests.support.waiting import wait_for
 from tests.support.wire import PATIENCE
 
+_NUMBERS = itertools.count()
 PROGRAM = """
 import json, logging, os, sys, threading, time
 from pathlib import Path
@@ -38,11 +42,9 @@ class Application:
 
     def __call__(self, environ, start_response):
         path = environ["PATH_INFO"].strip("/")
-        if path == "hang":
-            (folder / f"hangs-{os.getpid()}").touch()
-            threading.Event().wait()
-        while path == "hold" and not (folder / "go").exists():
-            (folder / f"holds-{os.getpid()}").touch()
+        if path in ("hold", "hang"):
+            (folder / f"holds-{environ['QUERY_STRING']}").write_text(str(os.getpid()))
+        while path == "hang" or (path == "hold" and not (folder / "go").exists()):
             time.sleep(0.01)
         size = len(environ["wsgi.input"].read())
         body = json.dumps({"pid": os.getpid(), "size": size, "word": word}).encode()
@@ -130,6 +132,10 @@ class Service:
         self.signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
+    def go_on(self) -> None:
+        """Let the requests that the application holds go on."""
+        (self.folder / "go").touch()
+
     def kill(self) -> None:
         """End everything at once."""
         with contextlib.suppress(OSError):
@@ -147,3 +153,53 @@ def get(connection: http.client.HTTPConnection, path: str = "/", body: bytes | N
     assert response.status == 200, read
     found: dict[str, Any] = json.loads(read)
     return found
+
+
+class Held:
+    """A request that the application holds back."""
+
+    def __init__(self, service: Service, path: str):
+        self._found: int | str = "nothing"
+        name = str(next(_NUMBERS))
+        self._thread = threading.Thread(target=self._send, args=[service, f"{path}?{name}"])
+        self._thread.start()
+        #: The process that runs it.
+        self.pid = int(wait_for(lambda: service.folder / f"holds-{name}", has_text).read_text())
+
+    def _send(self, service: Service, path: str) -> None:
+        try:
+            self._found = service.get(path)["pid"]
+        except (OSError, http.client.HTTPException):
+            self._found = "lost"
+
+    def outcome(self) -> int | str:
+        """Wait for the response, and return the process that it is from, or "lost" if there is none."""
+        self._thread.join(PATIENCE)
+        return self._found
+
+
+def hold(service: Service, path: str = "/hold") -> Held:
+    """Send a request that the application holds back until `go_on`, or for ever."""
+    return Held(service, path)
+
+
+def has_text(path: Path) -> bool:
+    """Return whether a file exists and has text."""
+    return path.exists() and bool(path.read_text())
+
+
+def refuses(service: Service) -> bool:
+    """Return whether nothing listens at the address of the service."""
+    try:
+        with socket.create_connection(("127.0.0.1", service.port), timeout=PATIENCE):
+            return False
+    except ConnectionRefusedError:
+        return True
+
+
+def runs(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

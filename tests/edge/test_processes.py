@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.edge.processes import Service
+from tests.edge.processes import Service, get, hold, refuses, runs
 from tests.support.waiting import wait_for
+from tests.support.wire import PATIENCE
 
 StartService = Callable[..., Service]
 
@@ -37,3 +42,165 @@ def test_several_processes_serve_and_all_of_them_end_with_the_first(start_servic
     assert f"listening on http://127.0.0.1:{service.port}, with 3 processes" in service.log
     assert service.stop() == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+class Load:
+    """Clients that send requests all the time. Half of them open a connection for each request."""
+
+    def __init__(self, service: Service, clients: int = 8):
+        self._service = service
+        self._ended = threading.Event()
+        #: What failed, and the responses.
+        self.failures: list[Exception] = []
+        self.responses: list[dict] = []
+        self._threads = [
+            threading.Thread(target=self._send, args=[number % 2 == 0]) for number in range(clients)
+        ]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, keeps: bool) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._service.connection() as connection:
+                    self.responses.append(get(connection))
+                    while keeps and not self._ended.wait(0.002):
+                        self.responses.append(get(connection))
+            except Exception as error:
+                self.failures.append(error)
+            self._ended.wait(0.002)
+
+    def await_more(self, count: int = 200) -> None:
+        """Return after so many further responses."""
+        until = len(self.responses) + count
+        wait_for(lambda: len(self.responses) >= until)
+
+
+def test_a_killed_process_is_replaced_and_costs_no_connection_but_its_own(start_service: StartService):
+    service = start_service().ready()
+    killed, other = (hold(service) for _ in range(2))
+    assert killed.pid != other.pid
+    with Load(service) as load:
+        load.await_more()
+        assert load.failures == []
+        os.kill(killed.pid, signal.SIGKILL)
+        service.await_log(f"process {killed.pid} was killed by SIGKILL after ")
+        lost = len(load.failures)
+        new = wait_for(lambda: service.pids - {killed.pid, other.pid})
+        wait_for(lambda: new & {response["pid"] for response in load.responses[-50:]})
+        load.await_more()
+        assert len(load.failures) == lost <= 8  # the connections of the killed process
+    assert service.log.count("another one replaces it") == 1
+    service.go_on()
+    assert (killed.outcome(), other.outcome()) == ("lost", other.pid)
+    assert service.stop() == 0
+
+
+def test_a_process_that_dies_at_once_is_replaced_after_longer_and_longer_pauses(start_service: StartService):
+    service = start_service(processes=2).ready()
+    (service.folder / "dies").touch()
+    for pid in service.pids:
+        os.kill(pid, signal.SIGKILL)
+    service.await_log("replaces it in 4 s", 2)
+    pauses = re.findall(r"ended with status 3 after \S+ s; another one replaces it in (\S+) s", service.log)
+    assert sorted(pauses) == ["2", "2", "4", "4"]
+    (service.folder / "dies").unlink()
+    assert service.get()["pid"] in service.pids
+    assert service.stop() == 0
+
+
+def test_sigterm_lets_a_running_request_finish_and_refuses_connections(start_service: StartService):
+    service = start_service().ready()
+    held = hold(service)
+    service.signal(signal.SIGTERM)
+    wait_for(lambda: refuses(service))
+    assert held.pid in service.pids
+    service.go_on()
+    assert held.outcome() == held.pid
+    assert service.process.wait(PATIENCE) == 0
+
+
+def test_a_second_signal_ends_all_processes_at_once(start_service: StartService):
+    service = start_service(drain_timeout=600).ready()
+    held, pids = hold(service), service.pids
+    service.signal(signal.SIGTERM)
+    service.await_log("requests under way: 1;")
+    service.signal(signal.SIGINT)
+    assert service.process.wait(PATIENCE) == -signal.SIGINT
+    assert held.outcome() == "lost"
+    wait_for(lambda: not any(map(runs, pids)))
+
+
+def test_a_signal_to_the_whole_group_lets_requests_finish(start_service: StartService):
+    """Ctrl-C reaches every process of a terminal."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        service = start_service().ready()
+        held = hold(service)
+        for pid in (*service.pids, service.process.pid):
+            os.kill(pid, number)
+        service.await_log("requests under way: 1;")
+        service.go_on()
+        assert held.outcome() == held.pid
+        assert service.process.wait(PATIENCE) == 0
+
+
+def test_a_process_that_hangs_does_not_keep_the_service_from_ending(start_service: StartService):
+    service = start_service(drain_timeout=1, end_timeout=1).ready()
+    held = hold(service, "/hang")
+    service.signal(signal.SIGTERM)
+    assert service.process.wait(10) == 1
+    assert held.outcome() == "lost"
+    assert f"process {held.pid} ended with status 1" in service.log
+
+
+def test_a_process_that_the_kernel_has_stopped_is_killed_at_the_deadline(start_service: StartService):
+    service = start_service(drain_timeout=0, end_timeout=1).ready()
+    stopped = min(service.pids)
+    os.kill(stopped, signal.SIGSTOP)
+    service.signal(signal.SIGTERM)
+    assert service.process.wait(PATIENCE) == 1
+    assert f"killed processes that did not end in time: {stopped}" in service.log
+
+
+def test_the_processes_end_when_the_one_that_started_them_is_killed(start_service: StartService):
+    service = start_service().ready()
+    held, pids = hold(service), service.pids
+    service.process.kill()
+    wait_for(lambda: not any(map(runs, pids - {held.pid})))
+    service.go_on()
+    assert held.outcome() == held.pid
+    wait_for(lambda: not any(map(runs, pids)))
+
+
+def test_an_application_with_threads_is_not_forked(start_service: StartService):
+    service = start_service(has_thread=True)
+    assert service.process.wait(PATIENCE) == 1
+    assert service.log.splitlines() == [
+        "cannot start: cannot start several processes, because the application has started threads: mine; "
+        "set processes = 1, or let it start them in start_serving"
+    ]
+
+
+def test_an_address_that_is_taken_stops_the_start_of_several_processes(start_service: StartService):
+    taken = start_service().ready()
+    service = start_service(listen=f"127.0.0.1:{taken.port}")
+    assert service.process.wait(PATIENCE) == 1
+    (line,) = service.log.splitlines()
+    assert line.startswith(f"cannot start: cannot listen on 127.0.0.1:{taken.port}: Address already in use.")
+
+
+def test_the_supervisor_holds_no_connection_of_a_client(start_service: StartService):
+    service = start_service().ready()
+    with service.connection() as connection:
+        get(connection)
+        links = [os.readlink(link) for link in Path(f"/proc/{service.process.pid}/fd").iterdir()]
+    assert sum(link.startswith("socket:") for link in links) == 1
+    assert sum(1 for _ in Path(f"/proc/{service.process.pid}/task").iterdir()) == 1

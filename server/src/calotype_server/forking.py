@@ -19,6 +19,8 @@ from calotype_server.spread import Loads, Share
 
 log = logging.getLogger(__name__)
 
+#: The signal by which the supervisor lets a process end after a reload.
+GENTLY = signal.SIGUSR1
 #: Seconds for which threads that are about to end may delay the first fork.
 _PATIENCE = 3
 
@@ -101,6 +103,7 @@ class Fork:
         ending = Ending(server, self._serving.longest_end)
         server.join(Share(self._loads, number), self._read_end, ending.begin)
         ending.on_signals(signal.SIGTERM)
+        signal.signal(GENTLY, lambda number, frame: ending.begin(gently=True))
         self._serving.hooks.start_serving()
         run(server, ending, self._serving)
         status = 1 if server.workers_left else 0

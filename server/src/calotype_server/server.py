@@ -26,6 +26,8 @@ _DRAINING = (
     "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
     "A second SIGTERM or Ctrl-C ends it at once, together with these requests"
 )
+#: Seconds for which a gentle end leaves an idle connection open. The response to a request closes it.
+_MAY_ASK_AGAIN = 5
 _SHARED = (
     "admin_listen: another process listens on %s:%d too, because of reuse_port. Either that "
     "process or this one (%d) answers a request there: give each process an admin address of its own"
@@ -45,6 +47,7 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
+        self._is_gentle = False
         self._share: Share | None = None
         #: The lock for waking the loop and for closing its trigger. It is reentrant, because a signal handler
         #: may interrupt its holder.
@@ -110,9 +113,15 @@ class Server:
         self._drain()
         self.close()
 
-    def stop(self) -> None:
-        """Make `run` return; other threads and signal handlers may call this."""
+    def stop(self, *, gently: bool = False) -> None:
+        """Make `run` return; other threads and signal handlers may call this.
+
+        Args:
+            gently: True to close an idle connection only some seconds after its last request, because its
+                client may be about to send another one.
+        """
         with self._open:
+            self._is_gentle = gently
             if not self._ending:
                 self._ending = True
                 self.listeners[0].pull_trigger()
@@ -133,7 +142,7 @@ class Server:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
-        """Stop listening, close idle connections, and wait `drain_timeout` for busy ones."""
+        """Stop listening, close idle connections, and wait `drain_timeout` for the others."""
         if self._share is not None:
             self._share.close()
         for listener in self.listeners:
@@ -145,17 +154,21 @@ class Server:
             for listener in self.listeners:
                 listener.maintenance(time.time())
             channels = self._channels()
-            if not (busy := sum(channel.busy for channel in channels)):
+            if not any(map(self._is_needed, channels)):
                 return
-            if not is_logged:
+            if (busy := sum(channel.busy for channel in channels)) and not is_logged:
                 is_logged = True
                 log.warning(_DRAINING, busy, self.settings.drain_timeout)
             for channel in channels:
-                if not channel.busy:
+                if not self._is_needed(channel):
                     channel.cut()
             self._turn()
         if busy := sum(channel.busy for channel in self._channels()):
             log.warning("ended %d requests that did not finish within drain_timeout", busy)
+
+    def _is_needed(self, channel: Channel) -> bool:
+        """Return whether a connection must stay open although the server ends."""
+        return channel.busy or (self._is_gentle and time.time() < channel.last_activity + _MAY_ASK_AGAIN)
 
     def close(self) -> None:
         """Close every connection and end the workers; `run` must have ended."""

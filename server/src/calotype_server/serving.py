@@ -54,10 +54,10 @@ class Ending:
         self._server = server
         self._longest = longest
 
-    def begin(self) -> None:
-        """Let running requests finish, and end the process."""
+    def begin(self, *, gently: bool = False) -> None:
+        """Let running requests finish, and end the process; `gently` is that of `Server.stop`."""
         self.deadline.within(self._longest)
-        self._server.stop()
+        self._server.stop(gently=gently)
 
     def on_signals(self, *numbers: signal.Signals) -> None:
         """Begin at the first of these signals, and let the second one end the process at once."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from calotype_server import notify
 from calotype_server.ending import KERNEL_WAITS
 from calotype_server.errors import CannotListen
-from calotype_server.forking import Fork, refuse_threads
+from calotype_server.forking import GENTLY, Fork, refuse_threads
 from calotype_server.listeners import address_of, bind
 from calotype_server.reload import Heritage, Trial, is_trial, run_again, take_heritage
 from calotype_server.serving import Serving
@@ -112,6 +112,8 @@ class Supervisor:
         self._trial: Trial | None = None
         self._reloads_again = False
         self._is_ready = False
+        #: The older processes that know that they should end.
+        self._released: set[int] = set()
         #: The time.monotonic() at which the processes are killed, because they should have ended; None
         #: until the end begins.
         self._kill_at: float | None = None
@@ -158,6 +160,8 @@ class Supervisor:
             how = _describe(status)
             if pid in self._older.processes:
                 self._older.processes.remove(pid)
+                if not self._older.processes:
+                    self._close_lifelines()
                 if status:
                     log.warning("process %d, which was ending after a reload, %s", pid, how)
                 continue
@@ -196,7 +200,10 @@ class Supervisor:
             )
             self._tell_ready()
         if serving and all(seat.is_settled for seat in self._seats):
-            self._release_older()
+            for pid in self._older.processes:
+                if pid not in self._released:
+                    self._released.add(pid)
+                    os.kill(pid, GENTLY)
 
     def _tell_ready(self) -> None:
         notify.tell("READY=1", f"{len(self._seats)} processes serve")
@@ -229,8 +236,8 @@ class Supervisor:
         sockets = {name: one.fileno() for name, one in self._sockets.items()}
         return Heritage(sockets, [*self._older.lifelines, self._fork.lifeline], list(self._pids()))
 
-    def _release_older(self) -> None:
-        """Let the processes end that served before the last reload."""
+    def _close_lifelines(self) -> None:
+        """End the processes that served before the last reload."""
         while self._older.lifelines:
             os.close(self._older.lifelines.pop())
 
@@ -251,8 +258,10 @@ class Supervisor:
         self._kill_at = time.monotonic() + self._serving.longest_end + KERNEL_WAITS + _GRACE
         if self._trial is not None:
             self._trial.kill()
-        self._release_older()
+        self._close_lifelines()
         os.close(self._fork.lifeline)
+        for listening in self._sockets.values():
+            listening.close()
 
     def _kill(self) -> None:
         for pid in self._pids():
