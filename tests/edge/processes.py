@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Application:
         return self
 
     def start_serving(self):
+        (folder / f"serves-{os.getpid()}").touch()
         if (folder / "dies").exists():
             os._exit(3)
 
@@ -65,18 +66,26 @@ except ServerError as error:
 class Service:
     """A running server. Its settings are in a file, which it reads again when it reloads."""
 
-    def __init__(self, folder: Path, env: dict[str, str] | None = None, **settings: Any):
-        """Start it with these settings; `processes` is 2."""
+    def __init__(
+        self,
+        folder: Path,
+        env: dict[str, str] | None = None,
+        as_script: bool = False,
+        **settings: Any,
+    ):
+        """Start it with these settings; `processes` is 2. With `as_script`, the program itself is started."""
         (self.port,) = free_ports(1)
         self.folder = folder
         self._log = folder / "log"
         self._settings = {"listen": f"127.0.0.1:{self.port}", "processes": 2, **settings}
         self.configure()
         program = folder / "program.py"
-        program.write_text(PROGRAM)
+        program.write_text(f"#!{sys.executable}\n{PROGRAM}")
+        program.chmod(0o755 if as_script else 0o644)
+        command = [program] if as_script else [sys.executable, program]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, program, folder / "settings"],
+                [*command, folder / "settings"],
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -102,9 +111,15 @@ class Service:
         return wait_for(lambda: list(self.folder.glob(pattern)))[0]
 
     def ready(self) -> Service:
-        """Return this service when it listens."""
+        """Return this service when all of its processes serve."""
         self.await_log("listening on")
+        wait_for(lambda: list(self.folder.glob("serves-*")), lambda found: len(found) >= self.processes)
         return self
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that the settings ask for."""
+        return int(self._settings["processes"])
 
     @property
     def pids(self) -> set[int]:
@@ -155,6 +170,9 @@ def get(connection: http.client.HTTPConnection, path: str = "/", body: bytes | N
     return found
 
 
+StartService = Callable[..., Service]
+
+
 class Held:
     """A request that the application holds back."""
 
@@ -203,3 +221,43 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+class Load:
+    """Clients that send requests all the time. Half of them open a connection for each request."""
+
+    def __init__(self, service: Service, clients: int = 8):
+        self._service = service
+        self._ended = threading.Event()
+        #: What failed, and the responses.
+        self.failures: list[Exception] = []
+        self.responses: list[dict] = []
+        self._threads = [
+            threading.Thread(target=self._send, args=[number % 2 == 0]) for number in range(clients)
+        ]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, keeps: bool) -> None:
+        while not self._ended.is_set():
+            try:
+                with self._service.connection() as connection:
+                    self.responses.append(get(connection))
+                    while keeps and not self._ended.wait(0.002):
+                        self.responses.append(get(connection))
+            except Exception as error:
+                self.failures.append(error)
+            self._ended.wait(0.002)
+
+    def await_more(self, count: int = 200) -> None:
+        """Return after so many further responses."""
+        until = len(self.responses) + count
+        wait_for(lambda: len(self.responses) >= until)

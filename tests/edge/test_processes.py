@@ -5,33 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
-from tests.edge.processes import Service, get, hold, refuses, runs
+from tests.edge.processes import Load, StartService, get, hold, refuses, runs
 from tests.support.waiting import wait_for
 from tests.support.wire import PATIENCE
-
-StartService = Callable[..., Service]
-
-
-@pytest.fixture
-def start_service(tmp_path: Path) -> Iterator[StartService]:
-    """start_service(**settings): a server of several processes; ended after the test."""
-    with ExitStack() as stack:
-
-        def start(**given: object) -> Service:
-            folder = tmp_path / f"service{len(list(tmp_path.iterdir()))}"
-            folder.mkdir()
-            service = Service(folder, **given)
-            stack.callback(service.kill)
-            return service
-
-        yield start
 
 
 def test_several_processes_serve_and_all_of_them_end_with_the_first(start_service: StartService):
@@ -42,46 +20,6 @@ def test_several_processes_serve_and_all_of_them_end_with_the_first(start_servic
     assert f"listening on http://127.0.0.1:{service.port}, with 3 processes" in service.log
     assert service.stop() == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
-
-
-class Load:
-    """Clients that send requests all the time. Half of them open a connection for each request."""
-
-    def __init__(self, service: Service, clients: int = 8):
-        self._service = service
-        self._ended = threading.Event()
-        #: What failed, and the responses.
-        self.failures: list[Exception] = []
-        self.responses: list[dict] = []
-        self._threads = [
-            threading.Thread(target=self._send, args=[number % 2 == 0]) for number in range(clients)
-        ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, keeps: bool) -> None:
-        while not self._ended.is_set():
-            try:
-                with self._service.connection() as connection:
-                    self.responses.append(get(connection))
-                    while keeps and not self._ended.wait(0.002):
-                        self.responses.append(get(connection))
-            except Exception as error:
-                self.failures.append(error)
-            self._ended.wait(0.002)
-
-    def await_more(self, count: int = 200) -> None:
-        """Return after so many further responses."""
-        until = len(self.responses) + count
-        wait_for(lambda: len(self.responses) >= until)
 
 
 def test_a_killed_process_is_replaced_and_costs_no_connection_but_its_own(start_service: StartService):

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from calotype_server import notify
 from calotype_server.ending import end_now, running
 from calotype_server.errors import ServerError
 from calotype_server.serving import Ending, Serving, run
@@ -80,6 +81,7 @@ class Fork:
         try:
             for descriptor in (self.lifeline, *lifelines):
                 os.close(descriptor)
+            notify.leave_to_parent()
             # These two also reach all processes of a terminal, and there the supervisor handles them.
             for ignored in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(ignored, signal.SIG_IGN)

@@ -15,6 +15,11 @@ def is_wanted() -> bool:
     return bool(os.environ.get(_SOCKET))
 
 
+def leave_to_parent() -> None:
+    """Send no messages from this process and its children."""
+    os.environ.pop(_SOCKET, None)
+
+
 def tell(state: str, status: str) -> None:
     """Send a state, such as `READY=1`, with a sentence that `systemctl status` shows. Ignore errors."""
     address = os.environ.get(_SOCKET)

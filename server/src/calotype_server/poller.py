@@ -8,6 +8,7 @@ event, or while a worker runs one of its requests. The worker may change which e
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Any
 
 from waitress import wasyncore
@@ -33,11 +34,14 @@ class Poller(dict[int, Any]):
         self._to_ask.discard(descriptor)
         self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
-    def turn(self, timeout: float) -> None:
-        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones."""
+    def turn(self, timeout: float | Callable[[], float]) -> None:
+        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones.
+
+        A function that returns the timeout is called after all dispatchers were asked.
+        """
         for descriptor in list(self._to_ask):
             self._ask(descriptor)
-        for descriptor, flags in self._epoll.poll(timeout):
+        for descriptor, flags in self._epoll.poll(timeout() if callable(timeout) else timeout):
             dispatcher = self.get(descriptor)
             if dispatcher is not None:
                 wasyncore.readwrite(dispatcher, flags)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -127,10 +128,8 @@ class Server:
                 self.listeners[0].pull_trigger()
 
     def _turn(self) -> None:
-        timeout: float = self.settings.asyncore_loop_timeout
-        if self._share is not None and self._share.rest:
-            timeout = min(timeout, self._share.rest)
-        self._sockets.turn(timeout)
+        longest: float = self.settings.asyncore_loop_timeout
+        self._sockets.turn(longest if self._share is None else partial(self._share.timeout, longest))
 
     def _accept(self) -> None:
         """Accept the connections that another process has left to this one."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from wsgiref.types import WSGIApplication
 
+from calotype_server import notify
 from calotype_server.ending import Deadline
 from calotype_server.hooks import Hooks
 from calotype_server.server import Server
@@ -56,6 +57,7 @@ class Ending:
 
     def begin(self, *, gently: bool = False) -> None:
         """Let running requests finish, and end the process; `gently` is that of `Server.stop`."""
+        notify.tell("STOPPING=1", "running requests finish")
         self.deadline.within(self._longest)
         self._server.stop(gently=gently)
 

@@ -66,12 +66,18 @@ class Share:
     def __init__(self, loads: Loads, number: int):
         self.number = number
         self._loads = loads
-        self._rests_until = 0.0
+        #: The time.monotonic() until which this process leaves connections to others; None if it does not.
+        self._rests_until: float | None = None
+        #: True in the turn of the loop in which a rest ends: a connection that waits then waited too long.
+        self._has_rested = False
 
     def open(self, running: int, connections: int, *, is_full: bool) -> bool:
         """Publish this process's load, and return whether it waits for new connections now."""
         self._loads.publish(self.number, _FULL if is_full else _RUNNING * running + connections)
-        return not is_full and time.monotonic() >= self._rests_until
+        self._has_rested = self._rests_until is not None and time.monotonic() >= self._rests_until
+        if self._has_rested:
+            self._rests_until = None
+        return not is_full and self._rests_until is None
 
     def close(self) -> None:
         """Record that this process accepts no more connections."""
@@ -79,21 +85,21 @@ class Share:
 
     def takes(self, running: int, connections: int) -> bool:
         """Return whether this process should accept the waiting connection; otherwise wake another one."""
-        now, load = time.monotonic(), _RUNNING * running + connections
+        load = _RUNNING * running + connections
         self._loads.publish(self.number, load)
-        has_just_rested = self._rests_until <= now < self._rests_until + _PATIENCE
-        other = None if has_just_rested else self._loads.less_loaded(load)
+        other = None if self._has_rested else self._loads.less_loaded(load)
         if other is None:
-            self._rests_until = 0.0
+            self._has_rested = False
             return True
-        self._rests_until = now + _PATIENCE
+        self._rests_until = time.monotonic() + _PATIENCE
         self._loads.ring(other)
         return False
 
-    @property
-    def rest(self) -> float:
-        """Seconds for which this process leaves new connections alone; 0 if it does not."""
-        return max(0.0, self._rests_until - time.monotonic())
+    def timeout(self, longest: float) -> float:
+        """Return how many seconds the loop may wait for events, at most `longest`."""
+        if self._has_rested:
+            return 0.0
+        return longest if self._rests_until is None else max(0.0, self._rests_until - time.monotonic())
 
     def listen(self, watched: dict[int, object], on_ring: Callable[[], None]) -> None:
         """Call `on_ring` when another process has left a connection to this one."""

@@ -1,0 +1,207 @@
+"""A reload on SIGHUP: new settings and new code, and no connection is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.edge.processes import Load, Service, StartService, get, hold, refuses, runs
+from tests.support.waiting import wait_for
+from tests.support.wire import PATIENCE
+
+
+def reload(service: Service, count: int = 1) -> None:
+    """Reload, and return when the new processes serve."""
+    service.signal(signal.SIGHUP)
+    service.await_log("listening on", count + 1)
+
+
+def have_ended(pids: set[int]) -> bool:
+    """Return whether none of the processes runs."""
+    return not any(map(runs, pids))
+
+
+def test_a_reload_under_load_refuses_and_fails_nothing(start_service: StartService):
+    service = start_service(word="old").ready()
+    before = service.pids
+    with Load(service) as load:
+        load.await_more()
+        for count, word in enumerate(("new", "newer"), 1):
+            service.configure(word=word)
+            reload(service, count)
+            wait_for(partial(have_ended, before))
+            before = service.pids
+            load.await_more()
+            assert {response["word"] for response in load.responses[-50:]} == {word}
+    assert load.failures == []
+    assert service.stop() == 0
+
+
+def test_a_reload_runs_code_that_was_installed_meanwhile(start_service: StartService):
+    service = start_service().ready()
+    program = service.folder / "program.py"
+    program.write_text(program.read_text().replace('"word": word', '"word": "newly installed"'))
+    reload(service)
+    wait_for(lambda: service.get()["word"] == "newly installed")
+
+
+def test_a_reload_runs_the_interpreter_that_a_replaced_script_names(tmp_path, start_service: StartService):
+    """An upgrade changes the link to the folder of a version, whose scripts name its own interpreter."""
+    service = start_service(as_script=True).ready()
+    other = tmp_path / "other-python"
+    other.write_text(f'#!/bin/sh\nexport CHOSEN=yes\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    program = service.folder / "program.py"
+    program.write_text(program.read_text().replace(f"#!{sys.executable}", f"#!{other}"))
+    reload(service)
+    assert b"CHOSEN=yes" in Path(f"/proc/{service.process.pid}/environ").read_bytes().split(b"\0")
+
+
+def test_the_process_that_was_started_first_stays_the_same(start_service: StartService):
+    service = start_service().ready()
+    reload(service)
+    assert service.process.poll() is None
+    assert service.process.pid not in service.pids
+    assert service.stop() == 0
+
+
+def test_a_running_request_survives_a_reload(start_service: StartService):
+    service = start_service().ready()
+    held = hold(service)
+    reload(service)
+    wait_for(lambda: service.get()["pid"] != held.pid)
+    service.go_on()
+    assert held.outcome() == held.pid
+    wait_for(lambda: not runs(held.pid))
+
+
+def test_an_idle_connection_may_be_used_once_more_after_a_reload(start_service: StartService):
+    service = start_service().ready()
+    with service.connection() as connection:
+        old, before = get(connection)["pid"], service.pids
+        reload(service)
+        wait_for(lambda: have_ended(before - {old}))  # the other one had no connection
+        assert get(connection)["pid"] == old
+        assert connection.sock is None  # the response had `Connection: close`
+
+
+def test_a_reload_with_a_mistake_keeps_the_processes_and_logs_one_line(start_service: StartService):
+    service = start_service(word="old").ready()
+    before, lines = service.pids, len(service.log.splitlines())
+    service.configure(threads="many")
+    service.signal(signal.SIGHUP)
+    service.await_log("cannot reload")
+    (line,) = service.log.splitlines()[lines:]
+    assert line.endswith(
+        "cannot reload, so the processes go on as they are: cannot start: threads of the server: "
+        "must be a whole number, not 'many'"
+    )
+    assert service.pids == before
+    assert service.get()["word"] == "old"
+    service.configure(threads=4, word="new")
+    reload(service)
+    wait_for(lambda: service.get()["word"] == "new")
+
+
+def test_a_reload_to_an_address_that_is_taken_keeps_the_processes(start_service: StartService):
+    service = start_service().ready()
+    before = service.pids
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        service.configure(listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        service.signal(signal.SIGHUP)
+        service.await_log("cannot reload")
+    assert service.pids == before
+    assert service.get()["pid"] in before
+
+
+def test_a_reload_can_change_addresses_and_the_number_of_processes(
+    start_service: StartService, free_port: int
+):
+    service = start_service().ready()
+    first = service.port
+    service.configure(listen=f"127.0.0.1:{first} 127.0.0.1:{free_port}", processes=1)
+    reload(service)
+    wait_for(lambda: len(service.pids) == 1)
+    for service.port in (first, free_port):
+        assert service.get()["pid"] in service.pids
+    service.configure(listen=f"127.0.0.1:{free_port}", processes=2)
+    reload(service, 2)
+    service.port = first
+    wait_for(lambda: refuses(service))
+    service.port = free_port
+    assert service.get()["pid"] in service.pids
+    assert service.stop() == 0
+
+
+def test_a_second_reload_during_the_first_one_takes_effect(start_service: StartService):
+    service = start_service(word="old").ready()
+    service.signal(signal.SIGHUP)
+    wait_for(lambda: len(service.pids) == 3)  # the trial runs
+    service.configure(word="new")
+    service.signal(signal.SIGHUP)
+    wait_for(lambda: service.get()["word"] == "new")
+    assert service.stop() == 0
+
+
+def test_sigterm_during_a_reload_ends_everything(start_service: StartService):
+    service = start_service().ready()
+    held = hold(service)
+    service.signal(signal.SIGHUP)
+    service.await_log("reloading")  # from now on, nothing handles signals for a moment
+    service.signal(signal.SIGTERM)
+    service.go_on()
+    assert held.outcome() == held.pid
+    assert service.process.wait(PATIENCE) == 0
+    assert not runs(held.pid)
+
+
+@pytest.fixture(params=["path", "abstract"])
+def notified(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
+    """An address for NOTIFY_SOCKET, and the socket that gets the messages."""
+    address = f"{tmp_path}/notify" if request.param == "path" else f"@{tmp_path.name}-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(address.replace("@", "\0") if request.param == "abstract" else address)
+        receiver.settimeout(PATIENCE)
+        yield address, receiver
+
+
+def message(receiver: socket.socket) -> list[str]:
+    """Return the lines of the next message."""
+    return receiver.recv(4096).decode().splitlines()
+
+
+def test_systemd_is_told_of_the_start_of_reloads_and_of_the_end(start_service: StartService, notified):
+    address, receiver = notified
+    service = start_service(env={"NOTIFY_SOCKET": address})
+    assert message(receiver) == ["READY=1", "STATUS=2 processes serve"]
+    service.configure(threads="many")
+    service.signal(signal.SIGHUP)
+    kind, since, status = message(receiver)
+    assert (kind, status) == ("RELOADING=1", "STATUS=checking whether the service can start")
+    assert since.startswith("MONOTONIC_USEC=")
+    assert message(receiver) == ["READY=1", "STATUS=2 processes serve"]
+    service.configure(threads=4, processes=3)
+    service.signal(signal.SIGHUP)
+    assert message(receiver)[0] == "RELOADING=1"
+    assert message(receiver) == ["READY=1", "STATUS=3 processes serve"]
+    service.signal(signal.SIGTERM)
+    assert message(receiver) == ["STOPPING=1", "STATUS=running requests finish"]
+
+
+def test_one_process_tells_systemd_too_and_survives_a_reload(start_service: StartService, notified):
+    address, receiver = notified
+    service = start_service(env={"NOTIFY_SOCKET": address}, processes=1)
+    assert message(receiver)[0] == "READY=1"
+    service.signal(signal.SIGHUP)
+    service.await_log("cannot reload, because one process serves alone (processes = 1): restart the service")
+    assert service.get()["pid"] == service.process.pid
+    service.signal(signal.SIGTERM)
+    assert message(receiver)[0] == "STOPPING=1"
+    assert service.process.wait(PATIENCE) == 0
