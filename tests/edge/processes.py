@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,9 @@ class Service:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return {int(pid) for pid in children.split()}
 
-    @contextlib.contextmanager
-    def connection(self) -> Iterator[http.client.HTTPConnection]:
-        """Yield a connection."""
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as one:
-            yield one
+    def connection(self) -> AbstractContextManager[http.client.HTTPConnection]:
+        """Return a connection, to be used in a `with` statement."""
+        return connected(self.port)
 
     def get(self, path: str = "/", body: bytes | None = None) -> dict[str, Any]:
         """Return the response to a request on a connection of its own."""
@@ -158,6 +157,11 @@ class Service:
                 os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait(PATIENCE)
+
+
+def connected(port: int) -> AbstractContextManager[http.client.HTTPConnection]:
+    """Return a connection, to be used in a `with` statement."""
+    return contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE))
 
 
 def get(connection: http.client.HTTPConnection, path: str = "/", body: bytes | None = None) -> dict[str, Any]:
@@ -226,8 +230,9 @@ def runs(pid: int) -> bool:
 class Load:
     """Clients that send requests all the time. Half of them open a connection for each request."""
 
-    def __init__(self, service: Service, clients: int = 8):
-        self._service = service
+    def __init__(self, port: int, path: str = "/", clients: int = 8):
+        self._port = port
+        self._path = path
         self._ended = threading.Event()
         #: What failed, and the responses.
         self.failures: list[Exception] = []
@@ -249,10 +254,10 @@ class Load:
     def _send(self, keeps: bool) -> None:
         while not self._ended.is_set():
             try:
-                with self._service.connection() as connection:
-                    self.responses.append(get(connection))
+                with connected(self._port) as connection:
+                    self.responses.append(get(connection, self._path))
                     while keeps and not self._ended.wait(0.002):
-                        self.responses.append(get(connection))
+                        self.responses.append(get(connection, self._path))
             except Exception as error:
                 self.failures.append(error)
             self._ended.wait(0.002)

@@ -26,7 +26,7 @@ def test_a_killed_process_is_replaced_and_costs_no_connection_but_its_own(start_
     service = start_service().ready()
     killed, other = (hold(service) for _ in range(2))
     assert killed.pid != other.pid
-    with Load(service) as load:
+    with Load(service.port) as load:
         load.await_more()
         assert load.failures == []
         os.kill(killed.pid, signal.SIGKILL)

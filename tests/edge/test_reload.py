@@ -31,7 +31,7 @@ def have_ended(pids: set[int]) -> bool:
 def test_a_reload_under_load_refuses_and_fails_nothing(start_service: StartService):
     service = start_service(word="old").ready()
     before = service.pids
-    with Load(service) as load:
+    with Load(service.port) as load:
         load.await_more()
         for count, word in enumerate(("new", "newer"), 1):
             service.configure(word=word)

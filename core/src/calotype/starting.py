@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -41,8 +42,8 @@ def _run_and_end(check: Callable[[], object]) -> NoReturn:
         print(error.code, file=sys.stderr)  # noqa: T201
     except KeyboardInterrupt:
         status = 130
-    except BaseException:
-        logging.getLogger(__name__).exception("the checks at the start failed")
+    except BaseException:  # noqa: BLE001 - no exception may leave this process
+        traceback.print_exc()
     finally:
         logging.shutdown()
         with contextlib.suppress(OSError, ValueError):

@@ -90,9 +90,9 @@ class Fork:
         except SystemExit as error:
             print(error.code, file=sys.stderr)  # noqa: T201
         except ServerError as error:
-            log.error("%s", error)
+            log.error("a process cannot serve: %s", error)
         except BaseException:
-            log.exception("a process could not serve")
+            log.exception("a process has failed")
         finally:
             logging.shutdown()
             with contextlib.suppress(OSError, ValueError):

@@ -192,7 +192,8 @@ class ServerSettings(Adjustments):
     reuse_port = Setting(
         flag,
         False,
-        "Let several services share the port. All of them must set this. `processes` needs no such.",
+        "Let several services share the port. All of them must set this. One service with several "
+        "`processes` does not need it.",
     )
     cleanup_interval = Setting[float](
         seconds, 1, "How often the server checks all these timeouts, in seconds.", least=1

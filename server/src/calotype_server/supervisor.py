@@ -168,7 +168,7 @@ class Supervisor:
             (seat,) = (seat for seat in self._seats if seat.pid == pid)
             self._vacate(seat)
             if self._kill_at is None:
-                self._replace(seat, f"process {pid} {how}")
+                self._replace(seat, pid, how)
             elif status:
                 self._status = 1
                 log.warning("process %d %s", pid, how)
@@ -177,14 +177,14 @@ class Supervisor:
         seat.pid, seat.is_settled = None, True
         self._loads.forget(seat.number)
 
-    def _replace(self, seat: Seat, what: str) -> None:
+    def _replace(self, seat: Seat, pid: int, how: str) -> None:
         """Let another process take the place of one that died: at once, or later if it died soon."""
         now = time.monotonic()
         lived, seat.pause = now - seat.since, min(max(2 * seat.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
         if lived >= _SOON:
             seat.pause = 0.0
         seat.since = now + seat.pause
-        log.error("%s after %.1f s; another one replaces it in %g s", what, lived, seat.pause)
+        log.error("process %d %s after %.1f s; another one replaces it in %g s", pid, how, lived, seat.pause)
 
     def _report_ready(self) -> None:
         """When the processes serve, tell the service manager, and end the older processes."""
