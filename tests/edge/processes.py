@@ -38,7 +38,6 @@ class Application:
         return self
 
     def start_serving(self):
-        (folder / f"serves-{os.getpid()}").touch()
         if (folder / "dies").exists():
             os._exit(3)
 
@@ -113,14 +112,8 @@ class Service:
 
     def ready(self) -> Service:
         """Return this service when all of its processes serve."""
-        self.await_log("listening on")
-        wait_for(lambda: list(self.folder.glob("serves-*")), lambda found: len(found) >= self.processes)
+        self.await_log("processes serve")
         return self
-
-    @property
-    def processes(self) -> int:
-        """The number of processes that the settings ask for."""
-        return int(self._settings["processes"])
 
     @property
     def pids(self) -> set[int]:

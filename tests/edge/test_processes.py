@@ -17,7 +17,8 @@ def test_several_processes_serve_and_all_of_them_end_with_the_first(start_servic
     pids = wait_for(lambda: service.pids, lambda pids: len(pids) == 3)
     answered = wait_for(lambda: {service.get()["pid"] for _ in range(30)}, lambda found: found == pids)
     assert service.process.pid not in answered
-    assert f"listening on http://127.0.0.1:{service.port}, with 3 processes" in service.log
+    assert f"listening on http://127.0.0.1:{service.port}\n" in service.log
+    assert "3 of 3 processes serve" in service.log
     assert service.stop() == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
@@ -116,6 +117,21 @@ def test_the_processes_end_when_the_one_that_started_them_is_killed(start_servic
     service.go_on()
     assert held.outcome() == held.pid
     wait_for(lambda: not any(map(runs, pids)))
+
+
+def test_a_service_under_a_program_that_ignores_its_children_knows_how_they_ended(
+    start_service: StartService,
+):
+    """The disposition of SIGCHLD is inherited."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        service = start_service().ready()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    killed = min(service.pids)
+    os.kill(killed, signal.SIGKILL)
+    service.await_log(f"process {killed} was killed by SIGKILL")
+    assert service.stop() == 0
 
 
 def test_an_application_with_threads_is_not_forked(start_service: StartService):

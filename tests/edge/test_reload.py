@@ -110,6 +110,18 @@ def test_a_reload_with_a_mistake_keeps_the_processes_and_logs_one_line(start_ser
     wait_for(lambda: service.get()["word"] == "new")
 
 
+def test_a_reload_whose_program_is_missing_keeps_the_processes(start_service: StartService):
+    service = start_service(as_script=True).ready()
+    before, program = service.pids, service.folder / "program.py"
+    program.rename(service.folder / "elsewhere.py")
+    service.signal(signal.SIGHUP)
+    service.await_log("cannot reload, so the processes go on as they are: ")
+    assert service.pids == before
+    (service.folder / "elsewhere.py").rename(program)
+    reload(service)
+    assert service.stop() == 0
+
+
 def test_a_reload_to_an_address_that_is_taken_keeps_the_processes(start_service: StartService):
     service = start_service().ready()
     before = service.pids

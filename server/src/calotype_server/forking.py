@@ -95,8 +95,9 @@ class Fork:
             log.exception("a process has failed")
         finally:
             logging.shutdown()
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
             os._exit(status)
 
     def _serve(self, number: int) -> int:

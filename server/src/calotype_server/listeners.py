@@ -108,7 +108,7 @@ class Listener(BaseWSGIServer):
         for channel in list(self.active_channels.values()):
             channel.enforce_deadlines(now)
         self.task_dispatcher.look_after()
-        if self.share is not None and self.accepting:
+        if self.share is not None and self.accepting and len(self._map) < self.adj.connection_limit:
             # The kernel has woken one process for each connection, and that one may have been killed since.
             self.handle_accept()
         if self._refused:

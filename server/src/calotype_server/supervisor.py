@@ -62,6 +62,7 @@ def supervise(serving: Serving) -> None:
         ServerError: the server cannot start.
     """
     heritage = take_heritage()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel forgets how processes ended
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         listening, sockets = _listen(serving, heritage)
@@ -111,9 +112,8 @@ class Supervisor:
         self._seats = [Seat(number) for number in range(count)]
         self._trial: Trial | None = None
         self._reloads_again = False
-        self._is_ready = False
-        #: The older processes that know that they should end.
-        self._released: set[int] = set()
+        #: True once a process serves, and once each seat has had a process that served or died.
+        self._is_ready = self._is_settled = False
         #: The time.monotonic() at which the processes are killed, because they should have ended; None
         #: until the end begins.
         self._kill_at: float | None = None
@@ -148,8 +148,12 @@ class Supervisor:
     def _start_due(self) -> None:
         for seat in self._seats:
             if seat.pid is None and time.monotonic() >= seat.since:
-                seat.pid = self._fork.start(seat.number, _SIGNALS, self._older.lifelines)
-                seat.since = time.monotonic()
+                try:
+                    seat.pid = self._fork.start(seat.number, _SIGNALS, self._older.lifelines)
+                    seat.since = time.monotonic()
+                except OSError as error:
+                    seat.since = time.monotonic() + _FIRST_PAUSE
+                    log.error("cannot start a process: %s", error)
 
     def _reap(self) -> None:
         """Learn which processes have died."""
@@ -193,17 +197,13 @@ class Supervisor:
         serving = sum(self._loads.serves(seat.number) for seat in self._seats)
         if serving and not self._is_ready:
             self._is_ready = True
-            log.info(
-                "listening on %s, with %d processes",
-                " ".join(map(address_of, self._sockets.values())),
-                len(self._seats),
-            )
+            log.info("listening on %s", " ".join(map(address_of, self._sockets.values())))
             self._tell_ready()
-        if serving and all(seat.is_settled for seat in self._seats):
+        if serving and not self._is_settled and all(seat.is_settled for seat in self._seats):
+            self._is_settled = True
+            log.info("%d of %d processes serve", serving, len(self._seats))
             for pid in self._older.processes:
-                if pid not in self._released:
-                    self._released.add(pid)
-                    os.kill(pid, GENTLY)
+                os.kill(pid, GENTLY)
 
     def _tell_ready(self) -> None:
         notify.tell("READY=1", f"{len(self._seats)} processes serve")
@@ -215,14 +215,16 @@ class Supervisor:
         status = self._trial.poll() if self._trial is not None else None
         if self._trial is None or status is None:
             return
+        reason, self._trial = self._trial.last_words(), None
         if status == 0:
             log.info("reloading")
             if self._reloads_again:
                 os.kill(os.getpid(), signal.SIGHUP)  # it waits for the new program
-            run_again(self._heritage())
-        log.error("cannot reload, so the processes go on as they are: %s", self._trial.last_words())
-        self._trial = None
-        self._tell_ready()
+            try:
+                run_again(self._heritage())
+            except OSError as error:
+                reason = str(error)
+        self._stay(reason)
         if self._reloads_again:
             self._reload()
 
@@ -230,7 +232,14 @@ class Supervisor:
         self._reloads_again = self._trial is not None
         if self._trial is None:
             notify.tell_reloading("checking whether the service can start")
-            self._trial = Trial(self._heritage())
+            try:
+                self._trial = Trial(self._heritage())
+            except OSError as error:
+                self._stay(str(error))
+
+    def _stay(self, reason: str) -> None:
+        log.error("cannot reload, so the processes go on as they are: %s", reason)
+        self._tell_ready()
 
     def _heritage(self) -> Heritage:
         sockets = {name: one.fileno() for name, one in self._sockets.items()}
