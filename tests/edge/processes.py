@@ -30,6 +30,8 @@ from calotype_server import ServerError, ServerSettings, serve
 folder = Path(sys.argv[1]).parent
 settings = json.loads(Path(sys.argv[1]).read_text())
 word, has_thread = settings.pop("word", ""), settings.pop("has_thread", False)
+(folder / f"read-{os.getpid()}").touch()
+time.sleep(settings.pop("loads_for", 0))
 
 
 class Application:

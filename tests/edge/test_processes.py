@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 from tests.edge.processes import Load, StartService, get, hold, refuses, runs
@@ -46,11 +47,13 @@ def test_a_killed_process_is_replaced_and_costs_no_connection_but_its_own(start_
 def test_a_process_that_dies_at_once_is_replaced_after_longer_and_longer_pauses(start_service: StartService):
     service = start_service(processes=2).ready()
     (service.folder / "dies").touch()
+    began = time.monotonic()
     for pid in service.pids:
         os.kill(pid, signal.SIGKILL)
     service.await_log("replaces it in 4 s", 2)
     pauses = re.findall(r"ended with status 3 after \S+ s; another one replaces it in (\S+) s", service.log)
     assert sorted(pauses) == ["2", "2", "4", "4"]
+    assert time.monotonic() - began >= 3  # after pauses of 1 s and 2 s
     (service.folder / "dies").unlink()
     assert service.get()["pid"] in service.pids
     assert service.stop() == 0

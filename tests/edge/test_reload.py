@@ -20,7 +20,7 @@ from tests.support.wire import PATIENCE
 def reload(service: Service, count: int = 1) -> None:
     """Reload, and return when the new processes serve."""
     service.signal(signal.SIGHUP)
-    service.await_log("listening on", count + 1)
+    service.await_log("processes serve", count + 1)
 
 
 def have_ended(pids: set[int]) -> bool:
@@ -152,14 +152,31 @@ def test_a_reload_can_change_addresses_and_the_number_of_processes(
     assert service.stop() == 0
 
 
-def test_a_second_reload_during_the_first_one_takes_effect(start_service: StartService):
-    service = start_service(word="old").ready()
+def test_a_mistake_that_is_made_while_a_trial_runs_keeps_the_processes(start_service: StartService):
+    """The second SIGHUP asks for another trial, because the first one has read the file before."""
+    service = start_service().ready()
+    before = service.pids
+    service.configure(loads_for=1)
     service.signal(signal.SIGHUP)
-    wait_for(lambda: len(service.pids) == 3)  # the trial runs
-    service.configure(word="new")
+    wait_for(lambda: len(list(service.folder.glob("read-*"))) == 2)
+    service.configure(loads_for=0, threads="many")
     service.signal(signal.SIGHUP)
-    wait_for(lambda: service.get()["word"] == "new")
+    service.await_log(
+        "cannot reload, so the processes go on as they are: cannot start: threads of the server"
+    )
+    assert service.pids == before
     assert service.stop() == 0
+
+
+def test_a_terminal_that_hangs_up_costs_no_request(start_service: StartService):
+    """It sends SIGHUP to all processes, of which only the first one reloads."""
+    service = start_service().ready()
+    held = hold(service)
+    for pid in (*service.pids, service.process.pid):
+        os.kill(pid, signal.SIGHUP)
+    service.await_log("processes serve", 2)
+    service.go_on()
+    assert held.outcome() == held.pid
 
 
 def test_sigterm_during_a_reload_ends_everything(start_service: StartService):

@@ -108,9 +108,6 @@ class Listener(BaseWSGIServer):
         for channel in list(self.active_channels.values()):
             channel.enforce_deadlines(now)
         self.task_dispatcher.look_after()
-        if self.share is not None and self.accepting and len(self._map) < self.adj.connection_limit:
-            # The kernel has woken one process for each connection, and that one may have been killed since.
-            self.handle_accept()
         if self._refused:
             log.warning(
                 "refused %d connections from addresses at their connections_per_address", self._refused

@@ -216,17 +216,16 @@ class Supervisor:
         if self._trial is None or status is None:
             return
         reason, self._trial = self._trial.last_words(), None
+        if self._reloads_again:  # the trial may have read an older ini file
+            self._reload()
+            return
         if status == 0:
             log.info("reloading")
-            if self._reloads_again:
-                os.kill(os.getpid(), signal.SIGHUP)  # it waits for the new program
             try:
                 run_again(self._heritage())
             except OSError as error:
                 reason = str(error)
         self._stay(reason)
-        if self._reloads_again:
-            self._reload()
 
     def _reload(self) -> None:
         self._reloads_again = self._trial is not None
