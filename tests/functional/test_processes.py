@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
 import socket
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 from tests.conftest import StartServer
 from tests.edge.processes import Load, runs
 from tests.edge.test_ending import await_refusal, start_hanging
+from tests.servers.common import free_ports
 from tests.support.answers import statuses
-from tests.support.forked import run_manage, run_pserve
+from tests.support.forked import run_manage, run_pserve, start_pserve
 from tests.support.server import OCTETS, Server, meta, write_ini
 from tests.support.waiting import wait_for
 from tests.support.wire import PATIENCE, head, read_to_end
@@ -187,3 +190,25 @@ def test_a_reload_with_a_mistake_in_the_ini_file_logs_the_sentence(start_server:
     )
     assert pids(server) == before
     assert server.upload(b"bytes")["status"] == "active"
+
+
+def test_with_the_option_reload_one_process_serves(tmp_path: Path) -> None:
+    """It watches files in a thread, and a process with threads must not fork."""
+    ini, (port,) = write_ini(tmp_path, {}, TWO), free_ports(1)
+    arguments = ["--reload", ini, f"data_dir={tmp_path}/data", f"http_port={port}"]
+    process = start_pserve(arguments, tmp_path / "log", tmp_path, {})
+
+    def processes() -> list[dict[str, object]]:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz") as answer,
+        ):
+            return json.load(answer)["processes"]
+        return []
+
+    try:
+        assert len(wait_for(processes)) == 1
+        assert "processes serve" not in (tmp_path / "log").read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
