@@ -62,7 +62,6 @@ def supervise(serving: Serving) -> None:
         ServerError: the server cannot start.
     """
     heritage = take_heritage()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel forgets how processes ended
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         listening, sockets = _listen(serving, heritage)
@@ -70,6 +69,7 @@ def supervise(serving: Serving) -> None:
         refuse_threads()
         if is_trial():
             return
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, nobody knows how processes end
         gc.collect()
         gc.freeze()
         status = Supervisor(listening, sockets, heritage).run()
