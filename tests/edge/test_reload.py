@@ -100,6 +100,7 @@ def test_after_sigterm_the_processes_before_a_reload_get_no_more_time_than_other
     service.signal(signal.SIGTERM)
     assert held.outcome() == "lost"
     assert service.process.wait(PATIENCE) in (0, 1)
+    assert "ended 1 requests that did not finish in time" in service.log
     assert not runs(held.pid)
 
 
