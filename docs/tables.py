@@ -25,7 +25,7 @@ from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
 from calotype.stores import discovery
 from calotype.stores.core_options import CoreOptions
-from calotype_server.kinds import addresses, count, flag, names, seconds, size
+from calotype_server.kinds import addresses, count, flag, names, process_count, seconds, size
 from calotype_server.settings import ServerSettings, Setting
 
 PAGE = Path(__file__).with_name("configuration.md")
@@ -47,6 +47,7 @@ _NAMES: dict[type, str] = {
 }
 _SERVER_KINDS: dict[Any, str] = {
     count: "integer",
+    process_count: "integer or auto",
     size: "size",
     seconds: "time",
     flag: "true or false",

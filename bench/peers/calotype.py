@@ -1,4 +1,4 @@
-"""Calotype with calotype.ini, one process per core on one port, and no access log."""
+"""Calotype with calotype.ini, one process per core, and no access log."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Calotype(Peer):
     def prepare(self) -> None:
         changes = {
             "app:main": {"calotype.migrate": "false", **self._settings},
-            "server:main": {"reuse_port": "true"},
+            "server:main": {"processes": str(PROCESSES)},
             "logger_calotype": {"level": "WARNING"},
             "logger_server": {"level": "WARNING"},
         }
@@ -46,8 +46,7 @@ class Calotype(Peer):
     def spawn(self) -> None:
         # This environment has the drivers of other databases, because tests need them.
         pserve = BIN / "pserve" if "sqlalchemy.url" in self._settings else PSERVE
-        for _ in range(PROCESSES):
-            self._spawn(pserve, self._ini, *self._variables())
+        self._spawn(pserve, self._ini, *self._variables())
 
     def _variables(self) -> list[str]:
         return [f"http_port={self.port}", f"data_dir={self.folder}"]

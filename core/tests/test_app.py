@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.app import _warn_of_no_filter
+from calotype.checks import _warn_of_no_filter
 from calotype.config.interpolation import SettingsError
 from calotype.config.settings import Settings
 from calotype.database.opening import open_database

@@ -24,7 +24,7 @@ from tests.support.pages import DOCS
 from tests.support.server import OCTETS, Server
 
 DEPLOY = DOCS / "deploy"
-UNITS = ("calotype.service", "calotype@.service")
+UNIT = DEPLOY / "calotype.service"
 #: Larger than nginx's default limit of bodies, and than its buffers in memory.
 BIG = 24 << 20
 #: The rest of nginx's configuration around a site's file.
@@ -129,12 +129,11 @@ def site(start_server: StartServer, tmp_path: Path) -> Iterator[Site]:
         nginx.wait()
 
 
-@pytest.mark.parametrize("name", UNITS)
-def test_systemd_verifies_a_unit_without_complaints(name: str, tmp_path: Path) -> None:
+def test_systemd_verifies_the_unit_without_complaints(tmp_path: Path) -> None:
     need("systemd-analyze", "systemd")
-    unit = tmp_path / name.replace("@", "@1")
+    unit = tmp_path / UNIT.name
     pserve = Path(sys.executable).with_name("pserve")
-    unit.write_text(replaced(DEPLOY / name, **{"/opt/calotype/bin/pserve": str(pserve)}))
+    unit.write_text(replaced(UNIT, **{"/opt/calotype/bin/pserve": str(pserve)}))
 
     done = subprocess.run(
         ["systemd-analyze", "verify", "--recursive-errors=no", unit], capture_output=True, text=True
@@ -143,25 +142,16 @@ def test_systemd_verifies_a_unit_without_complaints(name: str, tmp_path: Path) -
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", UNITS)
-def test_systemd_rates_the_exposure_of_each_unit_as_low(name: str) -> None:
+def test_systemd_rates_the_exposure_of_the_unit_as_low() -> None:
     need("systemd-analyze", "systemd")
 
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--threshold=25", DEPLOY / name],
+        ["systemd-analyze", "security", "--offline=true", "--threshold=25", UNIT],
         capture_output=True,
         text=True,
     )
 
     assert done.returncode == 0, done.stdout
-
-
-def test_the_two_systemd_units_differ_only_in_their_descriptions() -> None:
-    one, several = ((DEPLOY / name).read_text().splitlines() for name in UNITS)
-
-    differing = [line for line, other in zip(one, several, strict=True) if line != other]
-
-    assert [line.partition("=")[0] for line in differing[1:]] == ["Description"]
 
 
 def test_nginx_passes_a_large_body_on_as_it_arrives(site: Site) -> None:

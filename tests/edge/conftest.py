@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.edge.applications import Application
+from tests.edge.processes import Service, StartService
 from tests.edge.serving import Edge
+from tests.servers.common import free_ports
 from tests.support.forked import run_manage
 from tests.support.server import INI
 
@@ -59,3 +61,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (home / "text").write_text("This is no database. " * 100)
     return home
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[StartService]:
+    """start_service(**settings): a server of several processes; ended after the test."""
+    with ExitStack() as stack:
+
+        def start(**given: object) -> Service:
+            folder = tmp_path / f"service{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            service = Service(folder, **given)
+            stack.callback(service.kill)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port at which nothing listens."""
+    (port,) = free_ports(1)
+    return port

@@ -6,7 +6,9 @@ import contextlib
 import signal
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -159,11 +161,13 @@ class HangingStore(MemoryStore):
 }
 
 
-def start_hanging(start_server: StartServer, folder: Path, hangs: str) -> Server:
-    """A server whose second store never returns from some of its calls."""
+def start_hanging(
+    start_server: StartServer, folder: Path, hangs: str, others: Mapping[str, str] = MappingProxyType({})
+) -> Server:
+    """A server whose second store never returns from some of its calls, with `others` of its settings."""
     plugin = write_distribution(folder, "test-hanging", {"hanging": "hanging_driver:HangingStore"}, HANGING)
     settings = {"calotype.stores": "file hanging", "store.hanging.hangs": hangs}
-    limits = {"drain_timeout": "1", "end_timeout": "3"}
+    limits = {"drain_timeout": "1", "end_timeout": "3", **others}
     return start_server(settings, limits, env=on_path(plugin))
 
 

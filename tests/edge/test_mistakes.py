@@ -170,7 +170,7 @@ def test_a_start_without_identity_logs_that_every_caller_is_an_administrator(
     app_keys: dict[str, str], place: str, start_server: StartServer
 ) -> None:
     server = start_server(app_keys, {"threads": "4"})
-    said = rf"INFO calotype.app \S*{place}calotype.identity is none, so every caller is an administrator"
+    said = rf"INFO calotype.checks \S*{place}calotype.identity is none, so every caller is an administrator"
     assert len(re.findall(said, server.log)) == 1, server.log
 
 

@@ -53,7 +53,6 @@ def test_the_files_that_an_operator_copies_come_with_the_wheel(environment: Envi
         "calotype.ini",
         "production.ini",
         "calotype.service",
-        "calotype@.service",
         "nginx.conf",
     }
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import configparser
 import contextlib
-import importlib.util
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyramid.config import Configurator
@@ -19,24 +18,23 @@ from pyramid.router import Router
 from calotype.api.http.allowed_methods import refuse_other_methods
 from calotype.api.http.metrics import Metrics
 from calotype.api.http.request import Parts, Request
+from calotype.checks import check_start, open_places
 from calotype.config.interpolation import ARGUMENTS, SettingsError
 from calotype.config.messages import did_you_mean, located, with_arguments
 from calotype.config.plugins import Installed
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
-from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.database.opening import open_database
-from calotype.extensions import Extension, branches_of, load_extensions, mount, work_of
-from calotype.identity.exposure import find_exposed
+from calotype.extensions import Extension, load_extensions, mount, work_of
 from calotype.identity.security import make_security
-from calotype.identity.token_file import TokensUnreadable, find_missing_tokens
+from calotype.identity.token_file import TokensUnreadable
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
+from calotype.starting import CHECKED, FORKS, run_apart
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError, UnusableDriver
-from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.heartbeat import INTERVAL, Heartbeat
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes
@@ -70,16 +68,40 @@ class Service:
 
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:
-    """Return the WSGI application, or end the process with one sentence that says why it cannot start."""
+    """Return the WSGI application, or end the process with one sentence that says why it cannot start.
 
-    def make() -> Process:
-        try:
-            return make_process(global_config, given)
-        except (SettingsError, ConfigurationError, DatabaseError, TokensUnreadable) as error:
-            typed = global_config.get(ARGUMENTS, global_config.get("__file__", ""))
-            raise SystemExit(f"calotype: {with_arguments(str(error), typed.replace('%%', '%'))}") from None
+    If the server forks (`FORKS`), this process makes its parts only to share their code with the others.
+    Then the checks run in a process of their own, and the forked processes do not repeat them.
+    """
 
-    return Application(make)
+    def make(check: Callable[[Service], None]) -> Process:
+        with _ended_by_mistakes(global_config):
+            return make_process(global_config, given, check)
+
+    def check_apart(service: Service) -> None:
+        def check() -> None:
+            with _ended_by_mistakes(global_config):
+                check_start(service)
+
+        run_apart(check)
+
+    def skip(service: Service) -> None:
+        """Check nothing, because a trial has just done so."""
+
+    forks = global_config.get(FORKS)
+    if forks is None:
+        return Application(partial(make, check_start))
+    return Application(partial(make, open_places), partial(make, skip if forks == CHECKED else check_apart))
+
+
+@contextlib.contextmanager
+def _ended_by_mistakes(global_config: Mapping[str, str]) -> Iterator[None]:
+    """End the process with one sentence if the service cannot start."""
+    try:
+        yield
+    except (SettingsError, ConfigurationError, DatabaseError, TokensUnreadable) as error:
+        typed = global_config.get(ARGUMENTS, global_config.get("__file__", ""))
+        raise SystemExit(f"calotype: {with_arguments(str(error), typed.replace('%%', '%'))}") from None
 
 
 @dataclass(frozen=True)
@@ -106,9 +128,10 @@ class Application:
     its own parts, because threads, connections and the owner of leases cannot be shared between processes.
     """
 
-    def __init__(self, make: Callable[[], Process]):
+    def __init__(self, make: Callable[[], Process], make_first: Callable[[], Process] | None = None):
+        """Make the parts of this process with `make_first`, and with `make` those of each forked process."""
         self._make = make
-        self._process = make()
+        self._process = (make_first or make)()
         self._made_by: int | None = os.getpid()
         self._served_by: int | None = None
         self._starting = threading.Lock()
@@ -145,53 +168,25 @@ class Application:
             self._process.close()
 
 
-def make_process(global_config: Mapping[str, str], given: Mapping[str, str]) -> Process:
+def make_process(
+    global_config: Mapping[str, str],
+    given: Mapping[str, str],
+    check: Callable[[Service], None] | None = None,
+) -> Process:
     """Return the parts of a process that serves an ini file; no background work runs yet.
+
+    Args:
+        check: the checks to make before the rest is made from the service; None: `check_start`.
 
     Raises:
         SettingsError, ConfigurationError, DatabaseError, TokensUnreadable: the file cannot be served.
     """
     settings = read_settings(global_config, given)
-    warnings = [*find_missing_tokens(settings)]
     service = open_service(settings, makes_database=settings.migrate)
-    prepare_schema(service.database, settings, service.extensions)
-    service.places.start(named=settings.stores is not None)
-    warnings += find_exposed(settings, service.stores)
-    warnings += find_unreadable(service.database, service.stores)
-    for sentence in warnings:
-        log.warning("%s", sentence)
-    _warn_of_no_filter(settings)
-    if settings.identity == "none":
-        log.info(
-            "%scalotype.identity is none, so every caller is an administrator; set it to tokens or keystone "
-            "to ask callers for tokens",
-            located(settings.ini_file, "calotype.identity"),
-        )
+    (check or check_start)(service)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
     return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
-
-
-def _warn_of_no_filter(settings: Settings) -> None:
-    """Log a warning if identity is `keystone`, but no filter in the pipeline checks tokens."""
-    if settings.identity != "keystone" or settings.ini_file is None:
-        return
-    ini = configparser.ConfigParser(interpolation=None, strict=False)
-    ini.read(settings.ini_file)
-    filters = [
-        name
-        for name in ini.sections()
-        if name.startswith("filter") and any("keystonemiddleware" in value for value in ini[name].values())
-    ]
-    used = (ini[name].get(key, "") for name in ini.sections() for key in ("pipeline", "filter-with"))
-    words = {word for text in used for word in text.split()}
-    if not any(name.startswith("filter-app:") or name.partition(":")[2] in words for name in filters):
-        log.warning(
-            "%scalotype.identity: keystone needs the filter of keystonemiddleware%s in the pipeline, before "
-            "the application. Without it, every request that needs a token gets 401: see docs/keystone.md",
-            located(settings.ini_file, "calotype.identity"),
-            "" if importlib.util.find_spec("keystonemiddleware") else ", which is not installed,",
-        )
 
 
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
@@ -279,19 +274,6 @@ def open_service(settings: Settings, *, makes_database: bool) -> Service:
     places = Places(database, stores, settings.arguments or "INI")
     probes = Probes(database, stores, settings)
     return Service(settings, database, stores, lifecycle, places, probes, extensions)
-
-
-def prepare_schema(database: Database, settings: Settings, extensions: Sequence[Extension]) -> None:
-    """Upgrade the database's schema if the settings say so, or else require the newest one.
-
-    Raises:
-        DatabaseError: the schema is not the newest one, or cannot be upgraded.
-    """
-    branches = branches_of(extensions)
-    if settings.migrate:
-        migrate.upgrade(database.engine, branches)
-    else:
-        migrate.require_newest(database.engine, branches)
 
 
 def open_stores(settings: Settings, installed: Installed | None = None) -> Catalog:

@@ -9,6 +9,8 @@ from typing import Any
 
 from waitress.adjustments import KNOWN_PROXY_HEADERS
 
+from calotype_server.cores import usable
+
 #: The address that waitress gives to every client of a Unix socket.
 UNIX_PEER = "localhost"
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
@@ -21,6 +23,16 @@ def count(value: Any) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise ValueError("must be a whole number") from None
+
+
+def process_count(value: Any) -> int:
+    """Read a number of processes. `auto` is the number of cores that this process may use."""
+    if str(value).strip().lower() == "auto":
+        return usable()
+    try:
+        return count(value)
+    except ValueError:
+        raise ValueError("must be a whole number, or auto") from None
 
 
 def size(value: Any) -> int:

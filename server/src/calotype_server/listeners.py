@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 
 from calotype_server.channel import Channel, counted_as
 from calotype_server.errors import CannotListen
 from calotype_server.poller import Poller
+from calotype_server.reload import unused
 from calotype_server.settings import ServerSettings
+from calotype_server.spread import Share
 from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -41,16 +44,15 @@ class Listener(BaseWSGIServer):
     is_admin: bool | None = None
     #: True once the server has begun to shut down.
     ending = False
+    #: The share of this process in the connections, if several processes listen here.
+    share: Share | None = None
     _has_accepted = False
     _refused = 0
 
     @property
     def address(self) -> str:
         """The listener's address as a URL."""
-        if self.family == socket.AF_UNIX:
-            return f"unix:{self.effective_port}"
-        host = f"[{self.effective_host}]" if ":" in self.effective_host else self.effective_host
-        return f"http://{host}:{self.effective_port}"
+        return address_of(self.socket)
 
     def set_reuse_addr(self) -> None:
         """Let another process listen here after this one ends, or at the same time if `reuse_port` is set."""
@@ -58,9 +60,18 @@ class Listener(BaseWSGIServer):
         if self.adj.reuse_port and self.family != socket.AF_UNIX:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
+    def readable(self) -> bool:
+        """Return whether this process waits for connections now."""
+        accepts = bool(super().readable())
+        if self.share is None or not self.accepting:
+            return accepts
+        return self.share.open(self.task_dispatcher.load, len(self._map), is_full=not accepts)
+
     def handle_accept(self) -> None:
-        """Accept the waiting connections."""
+        """Accept the waiting connections, except those that another process should accept."""
         for _ in range(_RUSH):
+            if self.share is not None and not self.share.takes(self.task_dispatcher.load, len(self._map)):
+                break
             self._has_accepted = False
             super().handle_accept()
             if not self._has_accepted:
@@ -112,7 +123,9 @@ class UnixListener(Listener, UnixWSGIServer):
     """A listener on a Unix socket."""
 
 
-def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers) -> Iterator[Listener]:
+def listen(
+    app: Any, settings: ServerSettings, sockets: Poller, workers: ThreadedTaskDispatcher
+) -> Iterator[Listener]:
     """Yield a listener for each address or Unix socket in the settings.
 
     Raises:
@@ -134,6 +147,51 @@ def listen(app: Any, settings: ServerSettings, sockets: Poller, workers: Workers
             with _named("{}:{}".format(*place[3][:2])):
                 listener = TcpListener(app, sockets, sockinfo=place, **shared)
             yield listener
+
+
+def bind(settings: ServerSettings, inherited: dict[str, int], kind: str = "") -> dict[str, socket.socket]:
+    """Return a listening socket for each place in the settings; take those that this process has inherited.
+
+    The names of the sockets begin with `kind`.
+
+    Raises:
+        CannotListen: an address is in use, or does not belong to this machine.
+    """
+    bound: dict[str, socket.socket] = {}
+    for place, there in _places(settings):
+        name = unused(kind + place, bound)
+        if name in inherited:
+            bound[name] = socket.socket(fileno=inherited.pop(name))
+            bound[name].set_inheritable(False)
+            continue
+        watched = Poller()
+        try:
+            (listener,) = listen(None, there, watched, ThreadedTaskDispatcher())
+            bound[name] = listener.socket.dup()
+        finally:
+            watched.close()
+    return bound
+
+
+def _places(settings: ServerSettings) -> Iterator[tuple[str, ServerSettings]]:
+    """Yield the name of each place to listen at, and settings that name no other place."""
+    if settings.unix_socket:
+        yield f"unix:{settings.unix_socket}", settings
+    elif settings.sockets:
+        for given in settings.sockets:
+            yield f"given:{given.getsockname()}", settings.changed(sockets=[given])
+    else:
+        for place in settings.listen:
+            yield "{}:{}".format(*place[3][:2]), settings.changed(listen=[place])
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the address of a listening socket as a URL."""
+    name = listening.getsockname()
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_shared(place: tuple[str, int | None]) -> bool:

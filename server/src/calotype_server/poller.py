@@ -8,6 +8,7 @@ event, or while a worker runs one of its requests. The worker may change which e
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Any
 
 from waitress import wasyncore
@@ -33,11 +34,14 @@ class Poller(dict[int, Any]):
         self._to_ask.discard(descriptor)
         self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
-    def turn(self, timeout: float) -> None:
-        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones."""
+    def turn(self, timeout: float | Callable[[], float]) -> None:
+        """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones.
+
+        A function that returns the timeout is called after all dispatchers were asked.
+        """
         for descriptor in list(self._to_ask):
             self._ask(descriptor)
-        for descriptor, flags in self._epoll.poll(timeout):
+        for descriptor, flags in self._epoll.poll(timeout() if callable(timeout) else timeout):
             dispatcher = self.get(descriptor)
             if dispatcher is not None:
                 wasyncore.readwrite(dispatcher, flags)
@@ -50,10 +54,16 @@ class Poller(dict[int, Any]):
         # the next turn. Listeners and triggers have no `requests`, so they are asked in each turn.
         if not getattr(dispatcher, "requests", True):
             self._to_ask.discard(descriptor)
-        flags = select.EPOLLIN | select.EPOLLPRI if dispatcher.readable() else 0
+        flags = self._reads(dispatcher) if dispatcher.readable() else 0
         if dispatcher.writable() and not dispatcher.accepting:
             flags |= select.EPOLLOUT
         self._watch(descriptor, flags)
+
+    @staticmethod
+    def _reads(dispatcher: Any) -> int:
+        """Return the events for reading. A socket that several processes watch wakes one of them."""
+        is_shared = dispatcher.accepting and dispatcher.share is not None
+        return select.EPOLLIN | (select.EPOLLEXCLUSIVE if is_shared else select.EPOLLPRI)
 
     def _watch(self, descriptor: int, flags: int) -> None:
         before = self._interest.get(descriptor, 0)

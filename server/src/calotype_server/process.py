@@ -1,22 +1,23 @@
-"""A process that serves one application: its signals, system limits, memory, and the deadline for its end."""
+"""A process that serves one application: its checks, system limits, memory, and how many processes serve."""
 
 from __future__ import annotations
 
 import ctypes
-import gc
 import logging
 import resource
 import signal
-import sys
 import threading
 from collections.abc import Mapping
+from types import FrameType
 from wsgiref.types import WSGIApplication
 
-from calotype_server.ending import Deadline, end_now, running
+from calotype_server import notify, reload
+from calotype_server.ending import end_now, running
 from calotype_server.errors import ServerSettingsError
 from calotype_server.hooks import Hooks, hooks_of
-from calotype_server.server import Server
+from calotype_server.serving import Ending, Serving, run
 from calotype_server.settings import ServerSettings
+from calotype_server.supervisor import supervise
 
 log = logging.getLogger(__name__)
 
@@ -25,23 +26,19 @@ log = logging.getLogger(__name__)
 #: such as parts of uploads, are returned to the system when they are freed. M_TRIM_THRESHOLD: smaller ones
 #: are kept until 4 MiB are free, because returning each block of an upload would cost time.
 _MALLOC_OPTIONS = {-8: 2, -3: 1 << 20, -1: 4 << 20}
-#: Seconds for which a thread may hold the interpreter's lock while others wait for it. A short request takes
-#: the lock about ten times. With Python's default of 5 ms, it would wait that long each time while another
-#: request computes.
-_SWITCH_INTERVAL = 0.0005
 
 
 def serve(app: WSGIApplication, settings: ServerSettings) -> None:
     """Serve until SIGTERM or SIGINT, with the settings and callbacks of the application's hooks.
 
     The first signal lets running requests finish; a second one ends the process at once. After the first one
-    the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`.
+    the process ends within `drain_timeout` + `end_timeout` seconds: see `ending`. With `processes`, this
+    process only starts and replaces others that serve: see `supervisor`.
 
     Raises:
         ServerError: the server cannot start. SystemExit is not used, because Pyramid's pserve treats it as
             the normal end of a server.
     """
-    before = threading.enumerate()  # includes the thread of pserve that watches files for --reload
     hooks = hooks_of(app)
     if hooks.loopback_only:
         # Keep the headers of proxies, because the application recognizes a proxy by them.
@@ -50,17 +47,36 @@ def serve(app: WSGIApplication, settings: ServerSettings) -> None:
     _refuse_other_machines(hooks, settings, admin)
     _allow_descriptors(settings.connection_limit)
     _keep_little_memory()
-    server = Server(app, settings, admin)
-    deadline = Deadline()
-    _end_on_signals(server, deadline)
-    hooks.start_serving()
-    _share_the_interpreter()
+    serving = Serving(app, hooks, settings, admin)
+    if settings.processes > 1 or reload.is_inherited():
+        supervise(serving)
+    else:
+        _serve_alone(serving)
+
+
+def _serve_alone(serving: Serving) -> None:
+    """Serve in this process, without a supervisor."""
+    before = threading.enumerate()  # includes the thread of pserve that watches files for --reload
+    server = serving.make_server()
+    ending = Ending(server)
+    ending.on_signals(signal.SIGTERM, signal.SIGINT)
+    _refuse_reload()
+    serving.hooks.start_serving()
     log.info("listening on %s", " ".join(server.addresses))
-    server.run()
-    deadline.within(settings.end_timeout)
-    hooks.stop_serving()
+    notify.tell("READY=1", "one process serves")
+    run(server, ending, serving)
     if running(since=before):
         end_now(1 if server.workers_left else 0)
+
+
+def _refuse_reload() -> None:
+    """Do not end on SIGHUP if a service manager runs this process: `systemctl reload` sends that signal."""
+
+    def refuse(number: int, frame: FrameType | None) -> None:
+        log.warning("cannot reload, because one process serves alone (processes = 1): restart the service")
+
+    if notify.is_wanted() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, refuse)
 
 
 def serve_paste(app: WSGIApplication, global_conf: Mapping[str, str], **settings: str) -> None:
@@ -92,27 +108,6 @@ def _refuse_other_machines(hooks: Hooks, settings: ServerSettings, admin: Server
     if hooks.loopback_only:
         for host in (*settings.beyond_loopback(), *(admin.beyond_loopback() if admin else ())):
             raise ServerSettingsError(f"cannot listen on {host}: {hooks.loopback_only}")
-
-
-def _share_the_interpreter() -> None:
-    """Reduce how long threads wait for the interpreter's lock and for garbage collection."""
-    sys.setswitchinterval(_SWITCH_INTERVAL)
-    gc.collect()
-    gc.freeze()
-
-
-def _end_on_signals(server: Server, deadline: Deadline) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def end(number: int, frame: object) -> None:
-        for ours in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(ours, signal.SIG_DFL)
-        deadline.within(server.settings.drain_timeout + server.settings.end_timeout)
-        server.stop()
-
-    for ours in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ours, end)
 
 
 def _allow_descriptors(connections: int) -> None:

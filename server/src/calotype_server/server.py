@@ -6,6 +6,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -16,6 +18,7 @@ from calotype_server.errors import CannotListen
 from calotype_server.listeners import is_shared, listen
 from calotype_server.poller import Poller
 from calotype_server.settings import ServerSettings
+from calotype_server.spread import Share, Signal
 from calotype_server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ _DRAINING = (
     "requests under way: %d; the server ends when they have ended, in %g seconds at the latest. "
     "A second SIGTERM or Ctrl-C ends it at once, together with these requests"
 )
+#: Seconds for which a gentle end leaves an idle connection open. The response to a request closes it.
+_MAY_ASK_AGAIN = 5
 _SHARED = (
     "admin_listen: another process listens on %s:%d too, because of reuse_port. Either that "
     "process or this one (%d) answers a request there: give each process an admin address of its own"
@@ -43,6 +48,10 @@ class Server:
         self._sockets = Poller()
         self._workers = Workers(settings)
         self._ending = False
+        self._is_gentle = False
+        #: How long running requests have to finish, and the time.monotonic() at which this time is over.
+        self._drains_for = self._drains_until = 0.0
+        self._share: Share | None = None
         #: The lock for waking the loop and for closing its trigger. It is reentrant, because a signal handler
         #: may interrupt its holder.
         self._open = threading.RLock()
@@ -56,7 +65,7 @@ class Server:
             raise
 
     def _add_admin_listeners(self, app: WSGIApplication, admin: ServerSettings) -> None:
-        for host, port in admin.places() if admin.reuse_port else ():
+        for host, port in admin.places() if admin.reuse_port and not admin.sockets else ():
             if is_shared((host, port)):
                 log.warning(_SHARED, host, port, os.getpid())
         try:
@@ -68,6 +77,19 @@ class Server:
         for listener in added:
             listener.is_admin = True
         self.listeners += added
+
+    def join(self, share: Share, lifeline: int, end: Callable[[], None]) -> None:
+        """Serve as one of several processes that listen on the same sockets. Call it before `run`.
+
+        Args:
+            share: The share of this process in the new connections.
+            lifeline: A descriptor of a pipe. When its writer closes it or dies, `end` is called.
+        """
+        self._share = share
+        for listener in self.listeners:
+            listener.share = share
+        share.listen(self._sockets, self._accept)
+        Signal(lifeline, self._sockets, end)
 
     @property
     def addresses(self) -> list[str]:
@@ -94,41 +116,62 @@ class Server:
         self._drain()
         self.close()
 
-    def stop(self) -> None:
-        """Make `run` return; other threads and signal handlers may call this."""
+    def stop(self, *, gently: bool = False) -> None:
+        """Make `run` return; other threads and signal handlers may call this.
+
+        Args:
+            gently: True to close an idle connection only some seconds after its last request, because its
+                client may be about to send another one.
+        """
         with self._open:
+            self._is_gentle = gently
+            self._drains_for = self.settings.reload_timeout if gently else self.settings.drain_timeout
+            until = time.monotonic() + self._drains_for
+            self._drains_until = min(until, self._drains_until) if self._ending else until
             if not self._ending:
                 self._ending = True
                 self.listeners[0].pull_trigger()
 
     def _turn(self) -> None:
-        self._sockets.turn(self.settings.asyncore_loop_timeout)
+        longest: float = self.settings.asyncore_loop_timeout
+        self._sockets.turn(longest if self._share is None else partial(self._share.timeout, longest))
+
+    def _accept(self) -> None:
+        """Accept the connections that another process has left to this one."""
+        for listener in self.listeners:
+            if listener.accepting and not listener.ending:
+                listener.handle_accept()
 
     def _channels(self) -> list[Channel]:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
-        """Stop listening, close idle connections, and wait `drain_timeout` for busy ones."""
+        """Stop listening, close idle connections, and wait for the others until the time is over."""
+        if self._share is not None:
+            self._share.close()
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
-        end = time.monotonic() + self.settings.drain_timeout
         is_logged = False
-        while time.monotonic() < end:
+        while time.monotonic() < self._drains_until:
             for listener in self.listeners:
                 listener.maintenance(time.time())
             channels = self._channels()
-            if not (busy := sum(channel.busy for channel in channels)):
+            if not any(map(self._is_needed, channels)):
                 return
-            if not is_logged:
+            if (busy := sum(channel.busy for channel in channels)) and not is_logged:
                 is_logged = True
-                log.warning(_DRAINING, busy, self.settings.drain_timeout)
+                log.warning(_DRAINING, busy, self._drains_for)
             for channel in channels:
-                if not channel.busy:
+                if not self._is_needed(channel):
                     channel.cut()
             self._turn()
         if busy := sum(channel.busy for channel in self._channels()):
-            log.warning("ended %d requests that did not finish within drain_timeout", busy)
+            log.warning("ended %d requests that did not finish in time", busy)
+
+    def _is_needed(self, channel: Channel) -> bool:
+        """Return whether a connection must stay open although the server ends."""
+        return channel.busy or (self._is_gentle and time.time() < channel.last_activity + _MAY_ASK_AGAIN)
 
     def close(self) -> None:
         """Close every connection and end the workers; `run` must have ended."""

@@ -23,6 +23,7 @@ from calotype_server.kinds import (
     flag,
     mode,
     names,
+    process_count,
     proxy,
     proxy_headers,
     seconds,
@@ -76,7 +77,15 @@ class ServerSettings(Adjustments):
         ServerSettingsError: a setting is unknown or its value is wrong.
     """
 
-    threads = Setting(count, 16, "Worker threads that run the application.", least=1)
+    processes = Setting(
+        process_count,
+        1,
+        "Processes that serve, each with all the threads and limits below. `auto`: one for each core that "
+        "the service may use. If there is more than one, a further process starts them, replaces those "
+        "that die, and reloads on SIGHUP.",
+        least=1,
+    )
+    threads = Setting(count, 16, "Worker threads of each process that run the application.", least=1)
     upload_threads = Setting(
         count, 8, "Further workers for requests whose bodies stream to the application.", least=1
     )
@@ -161,6 +170,9 @@ class ServerSettings(Adjustments):
         "How long requests have to finish after SIGTERM, in seconds. systemd kills the process "
         "after 90 seconds.",
     )
+    reload_timeout = Setting[float](
+        seconds, 3600, "How long the requests of older processes have to finish after a reload, in seconds."
+    )
     end_timeout = Setting[float](
         seconds,
         10,
@@ -169,10 +181,10 @@ class ServerSettings(Adjustments):
         least=1,
     )
     connection_limit = Setting(
-        count, 1000, "Maximum connections. Each takes a descriptor and about 10 KiB.", least=1
+        count, 1000, "Maximum connections of each process. Each takes a descriptor and about 10 KiB.", least=1
     )
     connections_per_address = Setting(
-        count, 100, "Maximum connections from one address (in IPv6: from one /64). 0: no limit."
+        count, 100, "Maximum connections of each process from one address (in IPv6: one /64). 0: no limit."
     )
     uncounted_addresses = Setting(
         addresses,
@@ -180,7 +192,12 @@ class ServerSettings(Adjustments):
         "Addresses without a limit of connections, such as those of proxies. Unix sockets never "
         "have the limit.",
     )
-    reuse_port = Setting(flag, False, "Let several processes share the port. All of them must set this.")
+    reuse_port = Setting(
+        flag,
+        False,
+        "Let several services share the port. All of them must set this. One service with several "
+        "`processes` does not need it.",
+    )
     cleanup_interval = Setting[float](
         seconds, 1, "How often the server checks all these timeouts, in seconds.", least=1
     )

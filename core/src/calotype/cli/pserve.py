@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import hupper
 import plaster
 from paste.deploy.loadwsgi import SERVER, loadcontext
 from pyramid.scripts.common import get_config_loader
@@ -24,9 +25,11 @@ from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsE
 from calotype.config.messages import without_password
 from calotype.config.quantities import parse_seconds, parse_size
 from calotype.config.section import Section
+from calotype.starting import CHECKED, FORKS, UNCHECKED
 from calotype_server import ServerError, ServerSettings, ServerSettingsError, serve, serve_paste
 from calotype_server.ending import KERNEL_WAITS
 from calotype_server.kinds import seconds, size
+from calotype_server.reload import is_inherited, is_next
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +101,6 @@ class _Command(PServeCommand):
 
         In the child, do nothing. Pyramid's own way is not used, because it kills the child after a second.
         """
-        import hupper
-
         if hupper.is_active():
             return
         uri, variables = self.args.config_uri, read_variables(self.args.config_vars)
@@ -128,6 +129,8 @@ class _Loader:
 
     def __init__(self, loader: Any):
         self._loader = loader
+        #: True if the server that get_wsgi_server returned will fork.
+        self._forks = False
         self.uri = loader.uri
 
     def setup_logging(self, defaults: dict[str, str] | None = None) -> None:
@@ -145,6 +148,9 @@ class _Loader:
         """Return a function that serves an application."""
         settings = self.server_settings(name, defaults)
         if settings is not None:
+            if hupper.is_active():  # it watches files in a thread, and restarts the process
+                settings = settings.changed(processes=1)
+            self._forks = settings.processes > 1 or is_inherited()
             self._warn_of_dropped_headers(settings)
             return partial(serve, settings=settings)
         with refused(self.uri.path, "its server cannot be loaded"):
@@ -178,6 +184,8 @@ class _Loader:
         """Return the application."""
         with refused(self.uri.path, "its application cannot be loaded"):
             self._loader.get_wsgi_app_settings(name, defaults)
+        if self._forks:
+            defaults = {**(defaults or {}), FORKS: CHECKED if is_next() else UNCHECKED}
         # An exception while the application is made is a bug, and not a mistake in the file.
         return self._loader.get_wsgi_app(name, defaults)
 

@@ -13,7 +13,8 @@ from pydantic import ByteSize
 from rich.console import Console
 from rich.markup import escape
 
-from calotype.app import open_stores, prepare_schema
+from calotype.app import open_stores
+from calotype.checks import prepare_schema
 from calotype.cli.ini import Refusal, takes_settings
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import counted, did_you_mean, with_arguments

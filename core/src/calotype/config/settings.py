@@ -116,7 +116,7 @@ class Settings(BaseModel):
         10,
         ge=1,
         alias="sqlalchemy.pool_size",
-        description="Database connections kept open; about one for each worker thread.",
+        description="Database connections that each process keeps open; about one for each worker thread.",
     )
     pool_timeout: Seconds = Field(
         10,
