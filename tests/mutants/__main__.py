@@ -42,6 +42,8 @@ def rows_without(mutants: Sequence[Mutant]) -> str:
     tried = {row for mutant in mutants for row in rows_of(mutant)}
     rows = rows_with_a_test()
     missing = [row for row in rows if row not in tried]
+    if not missing:
+        return f"Each of the {len(rows)} rows of the threat catalogue that name a test has a mutant."
     return (
         f"{len(missing)} of the {len(rows)} rows of the threat catalogue that name a test have no mutant: "
         f"{', '.join(missing)}."

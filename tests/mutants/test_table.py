@@ -31,6 +31,10 @@ def test_the_page_names_the_rows_that_no_mutant_tries() -> None:
     assert "G-14" not in sentence
 
 
+def test_every_row_that_names_a_test_has_a_mutant() -> None:
+    assert rows_without(MUTANTS).startswith("Each of the ")
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.id for mutant in MUTANTS])
 def test_a_mutant_changes_existing_code_into_code_that_still_parses(mutant: Mutant) -> None:
     """Otherwise the mutant's test would fail because of a syntax error, which proves nothing."""
