@@ -73,13 +73,35 @@ def test_the_process_that_was_started_first_stays_the_same(start_service: StartS
 
 
 def test_a_running_request_survives_a_reload(start_service: StartService):
-    service = start_service().ready()
+    service = start_service(drain_timeout=0).ready()
     held = hold(service)
     reload(service)
     wait_for(lambda: service.get()["pid"] != held.pid)
     service.go_on()
     assert held.outcome() == held.pid
     wait_for(lambda: not runs(held.pid))
+
+
+def test_a_request_that_exceeds_the_reload_timeout_is_ended(start_service: StartService):
+    service = start_service(reload_timeout=1).ready()
+    held = hold(service)
+    reload(service)
+    assert held.outcome() == "lost"
+    wait_for(lambda: not runs(held.pid))
+
+
+def test_after_sigterm_the_processes_before_a_reload_get_no_more_time_than_others(
+    start_service: StartService,
+):
+    service = start_service(drain_timeout=1, end_timeout=1).ready()
+    held = hold(service)
+    reload(service)
+    service.await_log("requests under way: 1; the server ends when they have ended, in 3600 seconds")
+    service.signal(signal.SIGTERM)
+    assert held.outcome() == "lost"
+    assert service.process.wait(PATIENCE) in (0, 1)
+    assert "ended 1 requests that did not finish in time" in service.log
+    assert not runs(held.pid)
 
 
 def test_an_idle_connection_may_be_used_once_more_after_a_reload(start_service: StartService):

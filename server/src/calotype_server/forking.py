@@ -105,7 +105,7 @@ class Fork:
     def _serve(self, number: int) -> int:
         """Serve in this process until the end, and return its exit status."""
         server = self._serving.make_server()
-        ending = Ending(server, self._serving.longest_end)
+        ending = Ending(server)
         server.join(Share(self._loads, number), self._read_end, ending.begin)
         ending.on_signals(signal.SIGTERM)
         self._shared.name_to_application()

@@ -58,7 +58,7 @@ def _serve_alone(serving: Serving) -> None:
     """Serve in this process, without a supervisor."""
     before = threading.enumerate()  # includes the thread of pserve that watches files for --reload
     server = serving.make_server()
-    ending = Ending(server, serving.longest_end)
+    ending = Ending(server)
     ending.on_signals(signal.SIGTERM, signal.SIGINT)
     _refuse_reload()
     serving.hooks.start_serving()

@@ -49,6 +49,8 @@ class Server:
         self._workers = Workers(settings)
         self._ending = False
         self._is_gentle = False
+        #: How long running requests have to finish, and the time.monotonic() at which this time is over.
+        self._drains_for = self._drains_until = 0.0
         self._share: Share | None = None
         #: The lock for waking the loop and for closing its trigger. It is reentrant, because a signal handler
         #: may interrupt its holder.
@@ -123,6 +125,9 @@ class Server:
         """
         with self._open:
             self._is_gentle = gently
+            self._drains_for = self.settings.reload_timeout if gently else self.settings.drain_timeout
+            until = time.monotonic() + self._drains_for
+            self._drains_until = min(until, self._drains_until) if self._ending else until
             if not self._ending:
                 self._ending = True
                 self.listeners[0].pull_trigger()
@@ -141,15 +146,14 @@ class Server:
         return [channel for listener in self.listeners for channel in listener.active_channels.values()]
 
     def _drain(self) -> None:
-        """Stop listening, close idle connections, and wait `drain_timeout` for the others."""
+        """Stop listening, close idle connections, and wait for the others until the time is over."""
         if self._share is not None:
             self._share.close()
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
-        end = time.monotonic() + self.settings.drain_timeout
         is_logged = False
-        while time.monotonic() < end:
+        while time.monotonic() < self._drains_until:
             for listener in self.listeners:
                 listener.maintenance(time.time())
             channels = self._channels()
@@ -157,13 +161,13 @@ class Server:
                 return
             if (busy := sum(channel.busy for channel in channels)) and not is_logged:
                 is_logged = True
-                log.warning(_DRAINING, busy, self.settings.drain_timeout)
+                log.warning(_DRAINING, busy, self._drains_for)
             for channel in channels:
                 if not self._is_needed(channel):
                     channel.cut()
             self._turn()
         if busy := sum(channel.busy for channel in self._channels()):
-            log.warning("ended %d requests that did not finish within drain_timeout", busy)
+            log.warning("ended %d requests that did not finish in time", busy)
 
     def _is_needed(self, channel: Channel) -> bool:
         """Return whether a connection must stay open although the server ends."""

@@ -49,16 +49,17 @@ class Serving:
 class Ending:
     """The end of a serving process. It begins with a signal, or when `begin` is called."""
 
-    def __init__(self, server: Server, longest: float):
-        """After `begin`, the process ends within `longest` seconds, whatever hangs."""
+    def __init__(self, server: Server):
+        """After `begin`, the process ends in the time that the server's settings allow, whatever hangs."""
         self.deadline = Deadline()
         self._server = server
-        self._longest = longest
+        self._settings = server.settings
 
     def begin(self, *, gently: bool = False) -> None:
         """Let running requests finish, and end the process; `gently` is that of `Server.stop`."""
         notify.tell("STOPPING=1", "running requests finish")
-        self.deadline.within(self._longest)
+        longest = self._settings.reload_timeout if gently else self._settings.drain_timeout
+        self.deadline.within(longest + self._settings.end_timeout)
         self._server.stop(gently=gently)
 
     def on_signals(self, *numbers: signal.Signals) -> None:

@@ -170,6 +170,9 @@ class ServerSettings(Adjustments):
         "How long requests have to finish after SIGTERM, in seconds. systemd kills the process "
         "after 90 seconds.",
     )
+    reload_timeout = Setting[float](
+        seconds, 3600, "How long the requests of older processes have to finish after a reload, in seconds."
+    )
     end_timeout = Setting[float](
         seconds,
         10,
