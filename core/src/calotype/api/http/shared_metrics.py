@@ -116,7 +116,7 @@ def _forget_ended(directory: Path) -> None:
     for path in directory.glob("*.lock"):
         descriptor = _lock(path)
         if descriptor is not None:
-            mark_process_dead(int(path.stem), str(directory))
+            mark_process_dead(path.stem, str(directory))
             os.close(descriptor)
 
 
