@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import signal
@@ -159,6 +160,8 @@ def test_the_shared_files_are_private_and_are_removed_at_the_end(watched: Watche
     assert len(files) >= 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
+    with pytest.raises(BlockingIOError):  # so systemd-tmpfiles does not clean it up
+        fcntl.flock(os.open(files[0].parent, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert watched.server.stop() == 0
     assert list(watched.folder.iterdir()) == []
 
