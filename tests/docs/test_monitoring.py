@@ -31,10 +31,10 @@ def test_the_metrics_of_the_page_are_those_of_the_service(application: Router) -
     assert len(given) > 10
 
 
-def test_the_page_says_that_each_process_has_its_own_metrics() -> None:
-    """r1-E9"""
-    assert "Each process answers for itself." in PAGE
-    assert {row[3] for row in read_rows(PAGE, 5)} == {"this process", "the database"}
+def test_the_page_says_that_each_scrape_reports_the_whole_service() -> None:
+    """r1-E9; tests/functional/test_metrics_of_processes.py proves it"""
+    assert "Each scrape reports the whole service." in PAGE
+    assert {row[3] for row in read_rows(PAGE, 5)} == {"the service", "the database"}
 
 
 def test_each_metric_of_an_alert_is_in_the_table() -> None:

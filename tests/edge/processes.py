@@ -88,7 +88,8 @@ class Service:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, folder / "settings"],
-                env={**os.environ, **(env or {})},
+                # A supervisor that a test kills leaves its temporary directory behind.
+                env={**os.environ, "TMPDIR": str(folder), **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -47,9 +49,11 @@ def test_stock_waitress_serves_the_application(start_server: StartServer, monkey
 
 @pytest.mark.parametrize("preload", [True, pytest.param(False, marks=pytest.mark.campaign)])
 def test_each_worker_of_gunicorn_does_its_own_background_work(tmp_path: Path, preload: bool):
-    """A worker forked from a process with the application makes its own parts."""
+    """A worker forked from a process with the application makes its own parts. The workers add up metrics."""
     (port,) = free_ports(1)
-    app = write_ini(tmp_path, {"calotype.sweep_interval": "0"})
+    app = write_ini(tmp_path, {"calotype.sweep_interval": "0", "calotype.metrics": "true"})
+    shared = tmp_path / "shared"
+    shared.mkdir(0o700)
     pool = ["--workers=2", "--threads=2", "--worker-class=gthread", *(["--preload"] if preload else [])]
     command = [Path(sys.executable).with_name("gunicorn"), f"--bind=127.0.0.1:{port}", *pool]
     with (
@@ -59,6 +63,7 @@ def test_each_worker_of_gunicorn_does_its_own_background_work(tmp_path: Path, pr
             stdout=log,
             stderr=log,
             cwd=ROOT,
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(shared)},
         ) as gunicorn,
     ):
         try:
@@ -66,6 +71,7 @@ def test_each_worker_of_gunicorn_does_its_own_background_work(tmp_path: Path, pr
             assert gunicorn.pid not in pids
             image = make(port, b"x" * 1000)
             assert_heads(port, image, 1000, make(port))
+            assert {count_heads(port) for _ in range(10)} == {4}
         finally:
             gunicorn.terminate()
             gunicorn.wait(30)
@@ -96,6 +102,12 @@ def assert_heads(port: int, image_id: str, size: int, queued: str) -> None:
             assert (answer.status, answer.read()) == (200, b"")
             assert answer.headers["Content-Length"] == (None if length is None else str(length))
             assert (answer.headers["Accept-Ranges"] is None) == (length is None)
+
+
+def count_heads(port: int) -> float:
+    """Return how many HEAD requests a scrape reports."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        return float(re.search(rb'seconds_count\{method="HEAD",status="2xx"\} (\S+)', answer.read())[1])
 
 
 def await_processes(port: int, count: int) -> set[int]:

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two checks for a job that another process has recorded.
 _JOB_INTERVAL = 1
+#: Seconds between two times at which a process lets the others know its gauges.
+_PUBLISH_INTERVAL = 2
 #: Seconds between two checks for copies that a scrubber must read. While copies are due, it does not wait.
 _SCRUB_INTERVAL = 300
 
@@ -186,7 +188,11 @@ def make_process(
     (check or check_start)(service)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
     heartbeat = Heartbeat(service.database)
-    return Process(service, heartbeat, plan_background(service, heartbeat), make_app(service, pyramid))
+    background, app = plan_background(service, heartbeat), make_app(service, pyramid)
+    metrics = Parts.of(app.registry).metrics
+    if metrics.is_shared:
+        background.add(Work("shared metrics", _PUBLISH_INTERVAL, metrics.publish, Scope.PER_PROCESS))
+    return Process(service, heartbeat, background, app)
 
 
 def plan_background(service: Service, heartbeat: Heartbeat) -> Background:

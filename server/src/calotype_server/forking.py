@@ -16,6 +16,7 @@ from calotype_server import notify
 from calotype_server.ending import end_now, running
 from calotype_server.errors import ServerError
 from calotype_server.serving import Ending, Serving, run
+from calotype_server.shared_directory import SharedDirectory
 from calotype_server.spread import Loads, Share
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,10 @@ class Fork:
     closes it or dies.
     """
 
-    def __init__(self, serving: Serving, loads: Loads):
+    def __init__(self, serving: Serving, loads: Loads, shared: SharedDirectory):
         self._serving = serving
         self._loads = loads
+        self._shared = shared
         self._read_end, self.lifeline = os.pipe()
 
     def start(self, number: int, unblocked: Collection[signal.Signals], lifelines: Collection[int]) -> int:
@@ -106,6 +108,7 @@ class Fork:
         ending = Ending(server)
         server.join(Share(self._loads, number), self._read_end, ending.begin)
         ending.on_signals(signal.SIGTERM)
+        self._shared.name_to_application()
         signal.signal(GENTLY, lambda number, frame: ending.begin(gently=True))
         self._serving.hooks.start_serving()
         run(server, ending, self._serving)

@@ -28,6 +28,8 @@ class Heritage:
     #: The descriptors whose closing ends older processes, and the ids of these processes.
     lifelines: list[int] = field(default_factory=list)
     processes: list[int] = field(default_factory=list)
+    #: The directory that the processes share; None if the operator has named one, or none could be made.
+    directory: str | None = None
 
     def close_sockets(self) -> None:
         """Close the sockets that nothing has claimed."""

@@ -24,6 +24,7 @@ from calotype_server.listeners import address_of, bind
 from calotype_server.reload import Heritage, Trial, is_trial, run_again, take_heritage
 from calotype_server.serving import Serving
 from calotype_server.settings import ServerSettings
+from calotype_server.shared_directory import SharedDirectory
 from calotype_server.spread import Loads
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ class Supervisor:
         self._older = heritage
         count = serving.settings.processes
         self._loads = Loads(count)
-        self._fork = Fork(serving, self._loads)
+        self._shared = SharedDirectory(heritage.directory)
+        self._fork = Fork(serving, self._loads, self._shared)
         self._seats = [Seat(number) for number in range(count)]
         self._trial: Trial | None = None
         self._reloads_again = False
@@ -132,6 +134,7 @@ class Supervisor:
             if received is not None:
                 self._handle(signal.Signals(received.si_signo))
             self._reap()
+        self._shared.remove()
         return self._status
 
     def _patience(self) -> float:
@@ -242,7 +245,8 @@ class Supervisor:
 
     def _heritage(self) -> Heritage:
         sockets = {name: one.fileno() for name, one in self._sockets.items()}
-        return Heritage(sockets, [*self._older.lifelines, self._fork.lifeline], list(self._pids()))
+        lifelines = [*self._older.lifelines, self._fork.lifeline]
+        return Heritage(sockets, lifelines, list(self._pids()), self._shared.path)
 
     def _close_lifelines(self) -> None:
         """End the processes that served before the last reload."""
@@ -283,6 +287,7 @@ class Supervisor:
     def _die_of(self, number: signal.Signals) -> None:
         """End at once, together with all processes, as one process without a supervisor would."""
         self._kill()
+        self._shared.remove()
         logging.shutdown()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -54,7 +54,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
-    """Return the counters of this process, and gauges that are read from the database for each request."""
+    """Return the counters of the service, and gauges that are read from the database for each request."""
     collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
+from calotype.api.http.shared_metrics import share_metrics, without_unknown
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.model.findings import FindingKind
@@ -21,45 +32,81 @@ _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
+#: How the gauges of stores are combined over several processes. A state is reported if any process saw it.
+_COMBINED: Mapping[str, Literal["livemax", "livesum", "livemostrecent"]] = {
+    "calotype_store_state": "livemax",
+    "calotype_store_hanging_calls": "livesum",
+    "calotype_store_free_bytes": "livemostrecent",
+    "calotype_store_capacity_bytes": "livemostrecent",
+}
+
+
 class Metrics:
-    """The metrics of one process; safe to use from all threads."""
+    """The metrics of one process, or of all processes that share them; safe to use from all threads."""
 
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, database: Database, scrub_period: float):
         self._collected = CollectorRegistry()
+        shared = share_metrics()
+        #: Where the metrics of this process are collected; None if only the sums over all processes are.
+        own = None if shared else self._collected
+        if shared:
+            self._collected.register(shared)
+        #: True if several processes share their metrics: then `publish` must be called now and then.
+        self.is_shared = shared is not None
+        self._read_stores: Callable[[], Iterator[GaugeMetricFamily]] = lambda: iter(())
+        self._published: dict[str, Gauge] = {}
         self._requests = Histogram(
             "calotype_request_seconds",
             "Time from the head of a request to the head of its response.",
             ("method", "status"),
             buckets=_SECONDS,
-            registry=self._collected,
+            registry=own,
         )
         self._bytes = Counter(
             "calotype_image_bytes",
             "Bytes of request and response bodies.",
             ("direction",),
-            registry=self._collected,
+            registry=own,
         )
         self._stores = Histogram(
             "calotype_store_seconds",
             "Duration of operations in a store.",
             ("store", "operation", "outcome"),
             buckets=_SECONDS,
-            registry=self._collected,
+            registry=own,
         )
         self._bad_copies = Counter(
             "calotype_bad_copies",
             "Damaged or missing copies that downloads and the scrubber found.",
             ("store", "kind"),
-            registry=self._collected,
+            registry=own,
         )
         self._add(partial(_database_gauges, database))
         self._add(partial(_scrub_gauges, database, scrub_period))
 
     def collect_stores(self, stores: Catalog, probes: Probes) -> None:
         """Add the gauges of the stores: the last observed state, and the number of hanging calls."""
-        self._add(partial(_store_gauges, stores, probes))
+        self._read_stores = partial(_store_gauges, stores, probes)
+        if not self.is_shared:
+            self._add(self._read_stores)
+
+    def publish(self) -> bool:
+        """Let the other processes know the gauges of the stores as this process knows them; return False."""
+        for family in self._read_stores():
+            for sample in family.samples:
+                self._gauge_like(family, sample).labels(**sample.labels).set(sample.value)
+        return False
+
+    def _gauge_like(self, family: GaugeMetricFamily, sample: Sample) -> Gauge:
+        """Return the shared gauge with the name and the labels of this one."""
+        if family.name not in self._published:
+            mode = _COMBINED[family.name]
+            self._published[family.name] = Gauge(
+                family.name, family.documentation, sample.labels, registry=None, multiprocess_mode=mode
+            )
+        return self._published[family.name]
 
     def _add(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
         self._collected.register(_Gauges(read))
@@ -90,9 +137,9 @@ class _Gauges(Collector):
     def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]):
         self._read = read
 
-    def collect(self) -> list[GaugeMetricFamily]:
+    def collect(self) -> list[Metric]:
         try:
-            return [*self._read()]
+            return list(without_unknown(self._read()))
         except DatabaseError:
             return []
 
@@ -106,7 +153,10 @@ def _gauge(name: str, description: str, labels: str, values: Mapping[Any, float]
 
 
 def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily]:
-    """Yield the states of the stores as this process knows them, without calling any store."""
+    """Yield the states of the stores as this process knows them, without calling any store.
+
+    A value that is not known is NaN.
+    """
     yield _gauge(
         "calotype_store_state",
         "1 for the last observed state of the store, 0 for its other states.",
@@ -128,13 +178,13 @@ def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily
         "calotype_store_free_bytes",
         "Bytes that the store had room for at the last measurement, if it knows.",
         "store",
-        {name: room.free for name, room in rooms.items() if room.free is not None},
+        {name: math.nan if room.free is None else room.free for name, room in rooms.items()},
     )
     yield _gauge(
         "calotype_store_capacity_bytes",
         "Bytes of all images that the store has room for, if it knows.",
         "store",
-        {name: room.capacity for name, room in rooms.items() if room.capacity is not None},
+        {name: math.nan if room.capacity is None else room.capacity for name, room in rooms.items()},
     )
 
 
