@@ -217,10 +217,15 @@ def refuses(service: Service) -> bool:
 
 def runs(pid: int) -> bool:
     """Return whether a process runs; a zombie does not."""
+    return state_of(pid) not in (None, "Z")
+
+
+def state_of(pid: int) -> str | None:
+    """Return the state of a process, such as "T" if it was stopped; None if there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return None
 
 
 class Load:

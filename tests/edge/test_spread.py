@@ -11,7 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.edge.processes import Service, StartService, get, hold
+from tests.edge.processes import Service, StartService, get, hold, state_of
+from tests.support.waiting import wait_for
 
 
 def test_connections_spread_evenly_over_idle_processes(start_service: StartService):
@@ -74,6 +75,8 @@ def stopped() -> Callable[[Service, ExitStack], int]:
         (idle,) = service.pids - {held.pid}
         os.kill(idle, signal.SIGSTOP)
         stack.callback(os.kill, idle, signal.SIGCONT)
+        # Until it has stopped, the kernel may wake it for a connection, and then wakes no other process.
+        wait_for(lambda: state_of(idle), "T".__eq__)
         return idle
 
     return stop

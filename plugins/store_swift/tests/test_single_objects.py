@@ -68,7 +68,7 @@ def test_a_full_swift_is_reported_although_the_body_cannot_be_sent_again(
 def test_an_upload_that_another_one_has_overtaken_is_refused(whole: SwiftStore) -> None:
     key = new_key()
     with contextlib.closing(SwiftStore(whole.name, whole.options)) as other:
-        source = Paused(pattern(LARGE, seed=0), LARGE, lambda: other.add(key, Trickle(b"second"), 6))
+        source = Paused(pattern(LARGE, seed=0), LARGE - 1, lambda: other.add(key, Trickle(b"second"), 6))
         with pytest.raises(Duplicate, match="meanwhile"):
             whole.add(key, source, LARGE)
 

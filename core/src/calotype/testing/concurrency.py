@@ -106,7 +106,7 @@ class Concurrency(Harness):
             other.start()
             other.join(timeout=5)  # a driver may let it wait, but not fail
 
-        at = 0 if moment == "before-its-first-byte" else size
+        at = 0 if moment == "before-its-first-byte" else size - 1
         add(0, self.writable, Paused(pattern(size, seed=0), at, overtake))
         other.join(timeout=self.patience)
         won = [number for number, outcome in outcomes.items() if isinstance(outcome, Stored)]

@@ -153,7 +153,7 @@ class Durability(Harness):
                 found.append(seen())
 
         data = pattern(self.span())
-        self.add(key, Paused(data, len(data), look))
+        self.add(key, Paused(data, len(data) - 1, look))
         return found
 
     def _may_be_of(self, key: str, attempt: Blob) -> bool:

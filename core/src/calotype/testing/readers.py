@@ -131,12 +131,12 @@ class Flow:
 class Paused(Trickle):
     """A source that calls `action` once, when `at` bytes were read, so that a test acts during an upload.
 
-    It acts before the last byte at the latest, because a driver may read no further than the announced size.
+    A driver may read no further than the announced size. For any driver, `at` is therefore less than that.
     """
 
     def __init__(self, data: bytes, at: int, action: Callable[[], object]):
         super().__init__(data)
-        self._at = max(0, min(at, len(data) - 1))
+        self._at = at
         self._action: Callable[[], object] | None = action
 
     def read(self, size: int = -1, /) -> bytes:
