@@ -188,7 +188,8 @@ def test_an_unwritable_directory_fails_no_request(start_server: StartServer, tmp
     watched = Watched(start_server, tmp_path, PROMETHEUS_MULTIPROC_DIR="/proc/self/fdinfo")
     watched.send_heads()
     assert "this process counts its metrics alone, because it cannot share them" in watched.server.log
-    assert watched.value(*HEADS) in range(31)
+    # The process that answers the scrape may have answered no HEAD.
+    assert (watched.value(*HEADS) or 0) in range(31)
     assert "Traceback" not in watched.server.log
 
 
