@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from calotype_server.ending import running
+from calotype_server.ending import leaves_threads, running
 
 HANGS = """
 import logging, threading, time
@@ -51,3 +51,20 @@ def test_r1_d3_a_log_that_hangs_does_not_keep_the_process_from_ending():
     assert (
         subprocess.run([sys.executable, "-c", HANGS], timeout=30, check=False).returncode == -signal.SIGALRM
     )
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0.1, False), (60, True)])
+def test_a_thread_that_ends_within_a_moment_is_not_left_running(seconds, left):
+    """An idle thread that was just told to end would otherwise be named in a warning at each reload."""
+    begun, event, known = threading.Event(), threading.Event(), threading.enumerate()
+    thread = threading.Thread(target=wait_here, args=[begun, event], name="mine")
+    timer = threading.Timer(seconds, event.set)
+    thread.start()
+    timer.start()
+    begun.wait()
+    try:
+        assert leaves_threads(since=[*known, timer]) == left
+    finally:
+        timer.cancel()
+        event.set()
+        thread.join()

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 #: Seconds after the deadline at which SIGALRM ends the process. It is needed if writing to the log blocks, or
 #: if a library does not release the interpreter's lock.
 KERNEL_WAITS = 5
+#: Seconds in which threads end that have nothing to do.
+_MOMENT = 0.5
 _NAME = "deadline"
 _STDLIB = sysconfig.get_path("stdlib")
 
@@ -48,6 +50,16 @@ class Deadline(threading.Thread):
         while (left := self._at - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
         end_now(1)
+
+
+def leaves_threads(since: Collection[threading.Thread] = ()) -> bool:
+    """Return whether threads go on running, other than those in `since`. Idle ones end within a moment."""
+    until = time.monotonic() + _MOMENT
+    while running(since):
+        if time.monotonic() >= until:
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def end_now(status: int) -> NoReturn:

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from calotype_server import notify
-from calotype_server.ending import end_now, running
+from calotype_server.ending import end_now, leaves_threads
 from calotype_server.errors import ServerError
 from calotype_server.serving import Ending, Serving, run
 from calotype_server.shared_directory import SharedDirectory
@@ -113,6 +113,6 @@ class Fork:
         self._serving.hooks.start_serving()
         run(server, ending, self._serving)
         status = 1 if server.workers_left else 0
-        if running():
+        if leaves_threads():
             end_now(status)
         return status

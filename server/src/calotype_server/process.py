@@ -12,7 +12,7 @@ from types import FrameType
 from wsgiref.types import WSGIApplication
 
 from calotype_server import notify, reload
-from calotype_server.ending import end_now, running
+from calotype_server.ending import end_now, leaves_threads
 from calotype_server.errors import ServerSettingsError
 from calotype_server.hooks import Hooks, hooks_of
 from calotype_server.serving import Ending, Serving, run
@@ -65,7 +65,7 @@ def _serve_alone(serving: Serving) -> None:
     log.info("listening on %s", " ".join(server.addresses))
     notify.tell("READY=1", "one process serves")
     run(server, ending, serving)
-    if running(since=before):
+    if leaves_threads(since=before):
         end_now(1 if server.workers_left else 0)
 
 
