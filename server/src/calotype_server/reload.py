@@ -21,7 +21,7 @@ _HERITAGE, _TRIAL = "CALOTYPE_SERVER_HERITAGE", "CALOTYPE_SERVER_TRIAL"
 
 @dataclass
 class Heritage:
-    """What the program that this process ran before has left to this one."""
+    """The sockets, lifelines and processes of the program that this process ran before a reload."""
 
     #: The descriptors of listening sockets, by the place that the settings named. Unclaimed ones are closed.
     sockets: dict[str, int] = field(default_factory=dict)
