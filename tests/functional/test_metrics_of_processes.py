@@ -123,14 +123,17 @@ def watched(start_server: StartServer, folder: Path) -> Watched:
 
 
 def test_each_scrape_reports_the_sum_of_all_processes(watched: Watched) -> None:
-    watched.send_heads()
-    assert watched.same(HEADS) == {30}
-    assert watched.same(BUCKET) == {30}
-    files = [path for path in watched.files() if path.name.startswith("histogram")]
-    alone = [family for path in files for family in SharedMetrics.merge([str(path)])]
-    counts = [one.value for family in alone for one in family.samples if one[:2] == HEADS]
-    assert len(counts) == 2, "each process has counted requests"
-    assert sum(counts) == 30
+    def send_and_count() -> list[float]:
+        watched.send_heads()
+        files = [path for path in watched.files() if path.name.startswith("histogram")]
+        alone = [family for path in files for family in SharedMetrics.merge([str(path)])]
+        return [one.value for family in alone for one in family.samples if one[:2] == HEADS]
+
+    # On a busy machine, one process may accept all connections.
+    counts = wait_for(send_and_count, lambda counts: len(counts) == 2)
+    assert watched.same(HEADS) == {sum(counts)}
+    assert watched.same(BUCKET) == {sum(counts)}
+    assert sum(counts) % 30 == 0
 
 
 def test_killed_processes_are_still_counted_and_the_next_ones_continue(watched: Watched) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPMethodNotAllowed
-from pyramid.interfaces import IDefaultPermission
+from pyramid.interfaces import IDefaultPermission, IRequestExtensions
 from pyramid.response import Response
 from pyramid.router import Router
 from pyramid.security import NO_PERMISSION_REQUIRED
@@ -114,6 +114,11 @@ def test_only_the_listed_views_need_no_permission(application: Router) -> None:
         if names == [NO_PERMISSION_REQUIRED] and view.get("method")
     }
     assert found == OPEN
+
+
+def test_no_request_gets_a_class_of_its_own(application: Router) -> None:
+    """Pyramid creates a class for each request if an extension has added a property to requests."""
+    assert application.registry.queryUtility(IRequestExtensions) is None
 
 
 def test_a_view_without_a_permission_is_closed_to_everybody(application: Router) -> None:
