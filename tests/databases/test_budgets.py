@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import Engine, event
 from webtest import TestApp
 
-from calotype.app import Service, make_app
+from calotype.app import make_app
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.engine import build_engine
 from calotype.extensions import load_extensions
 from calotype.images.lifecycle import Lifecycle
+from calotype.service import Service
 from calotype.testing.memory import MemoryStore
 from calotype.transfers.places import Places
 from calotype.transfers.probes import Probes

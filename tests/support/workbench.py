@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import event, select
 
-from calotype.app import Service
 from calotype.config.settings import Settings
 from calotype.database import migrate
 from calotype.database.database import Database
@@ -32,6 +31,7 @@ from calotype.model.policy import Caller
 from calotype.model.queries import ImageQuery, Scope
 from calotype.model.states import Status
 from calotype.model.uploads import Lease, UploadAttempt
+from calotype.service import Service
 from calotype.stores import BlobNotFound, Reader, Store, Stored
 from calotype.stores.catalog import Catalog, Entry
 from calotype.stores.checked import CheckedStore

@@ -24,14 +24,14 @@ from calotype.config.messages import did_you_mean, located, with_arguments
 from calotype.config.plugins import Installed
 from calotype.config.section import read_settings
 from calotype.config.settings import Settings
-from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.database.opening import open_database
-from calotype.extensions import Extension, load_extensions, mount, work_of
+from calotype.extensions import load_extensions, mount, work_of
 from calotype.identity.security import make_security
 from calotype.identity.token_file import TokensUnreadable
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
+from calotype.service import Service
 from calotype.starting import CHECKED, FORKS, run_apart
 from calotype.stores.catalog import Catalog, build_catalog
 from calotype.stores.errors import ConfigurationError, UnusableDriver
@@ -48,25 +48,6 @@ _JOB_INTERVAL = 1
 _PUBLISH_INTERVAL = 2
 #: Seconds between two checks for copies that a scrubber must read. While copies are due, it does not wait.
 _SCRUB_INTERVAL = 300
-
-
-@dataclass(frozen=True)
-class Service:
-    """The parts of a service, without HTTP."""
-
-    settings: Settings
-    database: Database
-    stores: Catalog
-    lifecycle: Lifecycle
-    places: Places
-    probes: Probes
-    extensions: Sequence[Extension]
-
-    def close(self) -> None:
-        """Close threads and connections, even if some of them fail to close."""
-        with contextlib.ExitStack() as stack:
-            for part in (self.database, self.stores, self.lifecycle):
-                stack.callback(part.close)
 
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:

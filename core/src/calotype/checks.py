@@ -6,7 +6,6 @@ import configparser
 import importlib.util
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from calotype.config.messages import located
 from calotype.config.settings import Settings
@@ -15,10 +14,8 @@ from calotype.database.database import Database
 from calotype.extensions import Extension, branches_of
 from calotype.identity.exposure import find_exposed
 from calotype.identity.token_file import find_missing_tokens
+from calotype.service import Service
 from calotype.transfers.fsck.absent import find_unreadable
-
-if TYPE_CHECKING:
-    from calotype.app import Service
 
 log = logging.getLogger(__name__)
 

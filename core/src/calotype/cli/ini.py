@@ -10,7 +10,7 @@ from typing import Any
 import click
 import plaster
 
-from calotype.app import Service, open_service
+from calotype.app import open_service
 from calotype.cli.ini_file import arguments_of, check_ini, read_variables, refused
 from calotype.config.interpolation import ARGUMENTS, CommandLineError, SettingsError
 from calotype.config.messages import with_arguments
@@ -21,6 +21,7 @@ from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.database.opening import open_database
 from calotype.identity.token_file import TokensNotWritten, TokensUnreadable
+from calotype.service import Service
 from calotype.stores.errors import StoreError
 
 Command = Callable[..., Any]
