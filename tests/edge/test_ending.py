@@ -6,7 +6,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.edge.conftest import StartEdge
+from tests.edge.processes import runs
 from tests.edge.serving import Edge
 from tests.support.answers import statuses
 from tests.support.distributions import on_path, write_distribution
@@ -92,17 +93,25 @@ def test_a_server_without_requests_ends_at_once(start_edge: StartEdge):
         assert read_to_end(connection) == b""
 
 
-def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServer):
-    server = start_server()
-    while not (processes := server.get("/readyz").json["processes"]):
-        assert server.process.poll() is None
-    assert [one["pid"] for one in processes] == [server.process.pid]
+@contextlib.contextmanager
+def uploading(server: Server) -> Iterator[socket.socket]:
+    """Begin an upload of 1,000,000 bytes, and send the first half of them."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         fields = {**OCTETS, **meta(name="last", is_public="True"), "Content-Length": "1000000"}
         connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
         connection.sendall(b"x" * 500_000)
         while not server.query("SELECT id FROM images WHERE status = 'saving'"):
             assert server.process.poll() is None
+        yield connection
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServer, processes: int):
+    server = start_server(server={"processes": str(processes)})
+    listed = server.readyz(lambda ready: len(ready.json.get("processes", ())) == processes)
+    pids = {one["pid"] for one in listed.json["processes"]}
+    assert (pids == {server.process.pid}) is (processes == 1)
+    with uploading(server) as connection:
         server.process.send_signal(signal.SIGTERM)
         await_refusal(server.port)
         connection.sendall(b"x" * 500_000)
@@ -110,16 +119,13 @@ def test_sigterm_lets_an_upload_finish_and_exits_with_0(start_server: StartServe
     assert server.process.wait(30) == 0
     assert server.query("SELECT status FROM images") == [("active",)]
     assert server.query("SELECT pid FROM processes") == []
+    assert not any(map(runs, pids))
 
 
 def test_a_shutdown_logs_the_requests_it_waits_for_and_a_second_signal_ends_it(start_server: StartServer):
     """r1-E8, r1-H11: the log has the number and age of the requests, and the effect of a second signal."""
     server = start_server(server={"drain_timeout": "10m"})
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
-        fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
-        connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
-        while not server.query("SELECT id FROM images WHERE status = 'saving'"):
-            assert server.process.poll() is None
+    with uploading(server):
         server.process.send_signal(signal.SIGINT)
         await_refusal(server.port)
         while "requests under way: 1;" not in server.log:

@@ -15,13 +15,12 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.edge.processes import Load, runs
-from tests.edge.test_ending import await_refusal, start_hanging
+from tests.edge.test_ending import start_hanging
 from tests.servers.common import free_ports
-from tests.support.answers import statuses
 from tests.support.forked import run_manage, run_pserve, start_pserve
-from tests.support.server import OCTETS, Server, meta, write_ini
+from tests.support.server import OCTETS, Server, write_ini
 from tests.support.waiting import wait_for
-from tests.support.wire import PATIENCE, head, read_to_end
+from tests.support.wire import read_to_end
 
 TWO = {"processes": "2"}
 #: With such a variable, a test starts the command itself, which a reload can run again.
@@ -57,22 +56,6 @@ def test_the_processes_share_images(server: Server) -> None:
         image = server.upload(content, is_public="True")
         assert server.get(f"/images/{image['id']}").body == content
     assert len(server.query("SELECT id FROM images WHERE status = 'active'")) == 20
-
-
-def test_sigterm_lets_an_upload_finish_in_its_process(server: Server) -> None:
-    found = pids(server)
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
-        fields = {**OCTETS, **meta(name="last"), "Content-Length": "1000000"}
-        connection.sendall(head("/images", *(f"{name}: {value}" for name, value in fields.items())))
-        connection.sendall(b"x" * 500_000)
-        wait_for(lambda: server.query("SELECT id FROM images WHERE status = 'saving'"))
-        server.process.send_signal(signal.SIGTERM)
-        await_refusal(server.port)
-        connection.sendall(b"x" * 500_000)
-        assert statuses(read_to_end(connection)) == [200]
-    assert server.process.wait(30) == 0
-    assert server.query("SELECT status FROM images") == [("active",)]
-    assert not any(map(runs, found))
 
 
 @pytest.mark.parametrize(

@@ -40,14 +40,15 @@ VERBS = {
 # Where images lie.
 
 
-def test_an_image_is_in_the_folder_of_its_key_with_the_configured_permissions(tmp_path):
-    store = file_store(tmp_path / "images", file_mode="0600", dir_mode="0700")
+@pytest.mark.parametrize(("file_mode", "dir_mode"), [("0600", "0700"), ("0640", "0750")])
+def test_an_image_is_in_the_folder_of_its_key_with_the_configured_permissions(tmp_path, file_mode, dir_mode):
+    store = file_store(tmp_path / "images", file_mode=file_mode, dir_mode=dir_mode)
     store.create()
     store.add(KEY, Trickle(b"x"), 1)
     blob = tmp_path / "images" / "0f" / KEY
 
-    assert stat.S_IMODE(blob.stat().st_mode) == 0o600
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(blob.parents)[:2]} == {0o700}
+    assert stat.S_IMODE(blob.stat().st_mode) == int(file_mode, 8)
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in list(blob.parents)[:2]} == {int(dir_mode, 8)}
 
 
 def test_a_reader_is_a_plain_file_at_the_offset(store, blob):

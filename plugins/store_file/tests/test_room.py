@@ -183,6 +183,8 @@ def test_the_room_of_a_store_is_that_of_its_quota_and_of_its_disk(tmp_path):
     assert whole.free <= whole.capacity == whole.largest <= disk.f_blocks * disk.f_frsize
     kept = file_store(tmp_path / "images", min_free="1GB").info()
     assert whole.capacity - kept.capacity == 1_000_000_000 or kept.capacity == 0
+    usual = file_store(tmp_path / "images").info()
+    assert whole.capacity - usual.capacity == min(256 << 20, disk.f_blocks * disk.f_frsize // 100)
     assert file_store(tmp_path / "images", min_free="1PiB").info() == StoreInfo(0, 0, 0)
 
 
