@@ -95,15 +95,16 @@ class SocketReader:
         """The bytes that were received but not yet read."""
         return self._held[self._at :]
 
-    def read(self, most: int) -> bytes:
-        """Return the next bytes: at least one, at most `most`."""
+    def readinto(self, buffer: memoryview) -> int:
+        """Read the next bytes into a buffer that is not empty, and return their number, at least one."""
         if self._at == len(self._held):
-            return self._receive(most)
-        piece = self._held[self._at : self._at + most]
+            return self._receive(buffer)
+        piece = memoryview(self._held)[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
         self._at += len(piece)
         if self._at == len(self._held):
             self._held, self._at = b"", 0
-        return piece
+        return len(piece)
 
     def readline(self, limit: int) -> bytes:
         """Return the next line, without its CRLF.
@@ -114,11 +115,14 @@ class SocketReader:
         while (end := self._held.find(b"\r\n", self._at, self._at + limit + 2)) < 0:
             if len(self._held) - self._at >= limit + 2:
                 raise MalformedBody("a line is too long")
-            self._held, self._at = self.rest + self._receive(READ_AHEAD), 0
+            ahead = memoryview(bytearray(READ_AHEAD))
+            count = self._receive(ahead)
+            self._held, self._at = self.rest + ahead[:count], 0
         line, self._at = self._held[self._at : end], end + 2
         return line
 
-    def _receive(self, most: int) -> bytes:
+    def _receive(self, buffer: memoryview) -> int:
+        """Receive bytes into a buffer, because a block that is received as an object is copied once more."""
         if self._invite is not None:
             invite, self._invite = self._invite, None
             try:
@@ -127,16 +131,16 @@ class SocketReader:
                 raise ClientGone("the client has gone") from error
         while True:
             try:
-                got = self._socket.recv(most)
+                count = self._socket.recv_into(buffer)
             except BlockingIOError:
                 self._wait()
                 continue
             except OSError as error:
                 raise ClientGone("the client has gone") from error
-            if not got:
+            if not count:
                 raise ClientGone("the client has gone")
-            self._got += len(got)
-            return got
+            self._got += count
+            return count
 
     def limit(self, seconds: float) -> None:
         """Wait for the client at most `seconds` more in total."""
@@ -192,40 +196,32 @@ class RequestBody(io.RawIOBase):
         """Return True."""
         return True
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes, at least one, or b"" at the end. If `size` is negative, return all the rest.
+    def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into a buffer, and return their number: at least one, or 0 at the end.
 
         Raises:
             BodyError: no more bytes will arrive. Every later call raises it again.
         """
-        if size is None or size < 0:
-            return self.readall()
         if self._failure is not None:
             raise self._failure
         try:
-            return self._read(size)
+            return self._readinto(memoryview(buffer))
         except BodyError as error:
             self._failure = error
             raise
 
-    def readinto(self, buffer: Any) -> int:
-        """Read into a buffer, and return the number of bytes."""
-        block = self.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
-
-    def _read(self, size: int) -> bytes:
+    def _readinto(self, buffer: memoryview) -> int:
         if self._chunked and not self._left and not self.finished:
             self._next_chunk()
-        if self.finished or not size:
-            return b""
-        block = self._wire.read(min(size, self._left))
-        self._left -= len(block)
-        self._allowed -= len(block)
+        if self.finished or not buffer:
+            return 0
+        count = self._wire.readinto(buffer[: self._left])
+        self._left -= count
+        self._allowed -= count
         if self._allowed < 0:
             raise BodyTooLong("the body is too long")
         self.finished = not (self._chunked or self._left)
-        return block
+        return count
 
     def _next_chunk(self) -> None:
         if self._behind_chunk and self._wire.readline(0):

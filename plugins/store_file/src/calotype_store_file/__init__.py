@@ -292,6 +292,8 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
             with self._translated():
                 self._room.require(root, left, written, len(block))
                 incoming.write(block, sparse=self.options.sparse)
+                if self.options.fsync:
+                    incoming.begin_writeback(written)
         with self._translated():
             incoming.finish(written)
             if self.options.fsync:
