@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 
 import pytest
 from sqlalchemy import event, insert, make_url
@@ -82,7 +83,7 @@ def test_a_unit_waits_for_another_writer_that_ends_in_time(bench):
             other.execute("COMMIT")
 
     begun = threading.Event()
-    event.listen(bench.database.engine, "before_cursor_execute", lambda *_: begun.set())
+    event.listen(bench.database.engine, "checkout", lambda *_: begun.set())
     writer = threading.Thread(target=hold)
     writer.start()
     assert held.wait(10)
@@ -193,3 +194,61 @@ def test_a_unit_that_has_only_read_already_holds_the_write_lock(bench):
         unit.image(image_id)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
+
+
+def in_threads(number, work):
+    threads = [threading.Thread(target=work) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_writers_that_wait_for_their_turn_leave_connections_to_readers(template):
+    with make_bench(template, pool_size=2, pool_timeout=5) as bench:
+        began, done = threading.Barrier(4), []
+
+        def write():
+            began.wait()
+            with bench.database.unit() as unit:
+                done.append(unit.add_image(new_id(), {}, {}))
+
+        with bench.database.unit() as unit:
+            unit.add_image(new_id(), {}, {})
+            waiting = in_threads(3, write)
+            began.wait()
+            time.sleep(0.2)  # now the writers wait
+            before = time.monotonic()
+            bench.database.check()
+            took = time.monotonic() - before
+        for thread in waiting:
+            thread.join(30)
+
+        assert took < 2
+        assert len(done) == 3
+
+
+def test_a_process_gets_its_turn_while_threads_of_another_write_without_pause(template):
+    with make_bench(template, busy_timeout=1) as bench:
+        stop, errors = threading.Event(), []
+
+        def write():
+            try:
+                while not stop.is_set():
+                    with bench.database.unit() as unit:
+                        unit.add_image(new_id(), {}, {})
+            except DatabaseUnavailable as error:
+                errors.append(error)
+
+        other = open_database(bench.path, busy_timeout=1)  # it shares nothing with the first one
+        busy = in_threads(8, write)
+        try:
+            for _ in range(20):
+                with other.unit() as unit:
+                    unit.add_image(new_id(), {}, {})
+        finally:
+            stop.set()
+            for thread in busy:
+                thread.join(30)
+            other.close()
+
+        assert errors == []

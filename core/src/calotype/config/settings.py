@@ -122,7 +122,7 @@ class Settings(BaseModel):
         10,
         gt=0,
         alias="sqlalchemy.pool_timeout",
-        description="Seconds that a request waits for a free database connection before it gets 503.",
+        description="Seconds that a request waits for a connection, or to write to SQLite; then it gets 503.",
     )
     busy_timeout: Seconds = Field(
         5, ge=0, description="Seconds that a write waits for a lock held by another write before it gets 503."

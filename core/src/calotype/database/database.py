@@ -35,6 +35,7 @@ from calotype.database.scrubs import Scrubs
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
+from calotype.database.write_queue import write_turns
 from calotype.model.findings import FindingState
 from calotype.model.images import Image
 from calotype.model.queries import ImageQuery, Scope
@@ -68,6 +69,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self.scrubs = Scrubs(self.reading)
         self.processes = Processes(self.reading)
         self.audit = AuditTrail(self.reading)
+        self._turn = write_turns(engine)
         # Register on the factory instead of on each session, because that makes a unit cheap.
         self._manager = _ThreadManager()
         self._sessions = sessionmaker(engine, expire_on_commit=False)
@@ -94,10 +96,11 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
             begun = self._manager.begin()
             session = self._sessions()
             try:
-                unit = Unit(session, begun, keeps_audit=self._keeps_audit)
-                yield unit
-                unit.finish()
-                self._manager.commit()
+                with self._turn():
+                    unit = Unit(session, begun, keeps_audit=self._keeps_audit)
+                    yield unit
+                    unit.finish()
+                    self._manager.commit()
             except BaseException:
                 self._manager.abort()
                 raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from calotype.config import private_files
 from calotype.database import timeouts
@@ -19,6 +20,8 @@ from calotype.database import timeouts
 _DATABASE_MODE = 0o640
 #: Seconds between two attempts to set up a connection while another process sets up the database.
 _BUSY_PAUSE = 0.02
+#: Seconds between two attempts to begin a transaction while another process writes.
+_TURN_PAUSE = 0.001
 
 
 def build_engine(
@@ -40,6 +43,8 @@ def build_engine(
         "max_overflow": 0,
         "pool_timeout": pool_timeout,
         "pool_pre_ping": True,
+        # The connection that was used last has the most in its caches: pages and statements.
+        "pool_use_lifo": True,
     }
     if url.get_backend_name() == "sqlite":
         if (file := _file_of(url)) is not None:
@@ -96,7 +101,7 @@ def read_only(engine: Engine) -> Engine:
 def _make_strict(engine: Engine, busy_timeout: float) -> None:
     event.listen(engine, "do_connect", _create_sqlite)
     event.listen(engine, "connect", partial(_configure_sqlite, busy_timeout))
-    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout))
     event.listen(engine, "checkin", _roll_back_left_over)
 
 
@@ -125,7 +130,7 @@ def _configure_sqlite(busy_timeout: float, connection: sqlite3.Connection, recor
     cursor.close()
 
 
-def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
+def _execute(cursor: sqlite3.Cursor | DBAPICursor, statement: str, end: float) -> bool:
     """Execute a statement and return True; return False if another process holds a lock."""
     try:
         cursor.execute(statement)
@@ -136,9 +141,20 @@ def _execute(cursor: sqlite3.Cursor, statement: str, end: float) -> bool:
     return True
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    """Take the write lock at BEGIN, because upgrading a read lock later can fail without waiting."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin_sqlite(busy_timeout: float, connection: Connection) -> None:
+    """Take the write lock at BEGIN, because upgrading a read lock later can fail without waiting.
+
+    SQLite's own wait sleeps up to 0.1 s between two attempts, so a process would almost never find the lock
+    free while the threads of another one take turns.
+    """
+    raw = connection.connection.cursor()
+    end = time.monotonic() + busy_timeout
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _execute(raw, "BEGIN IMMEDIATE", end):
+            time.sleep(_TURN_PAUSE)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {busy_timeout * 1000:.0f}")
 
 
 def _roll_back_left_over(connection: sqlite3.Connection | None, record: object) -> None:
