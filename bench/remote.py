@@ -7,6 +7,7 @@ All files are in memory, so that the speed of disks does not matter.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ MIB, GIB = 1 << 20, 1 << 30
 READ, READERS = 64 << 10, (1, 8)
 STORES = ("s3", "swift", "file")
 QUICK = Sizes(image=128 * MIB, stream=32 * MIB, few=0, many=0, most=0, readers=0)
-FULL = Sizes(image=GIB, stream=128 * MIB, few=0, many=0, most=0, readers=0)
+FULL = Sizes(image=GIB, stream=64 * MIB, few=0, many=0, most=0, readers=0)
 
 
 class Service:
@@ -93,6 +94,18 @@ class Side:
         return [result for result, _ in done.results]
 
 
+@dataclass(frozen=True)
+class Target:
+    """An object to read, and the server whose processor time the reads cost; None for the backend."""
+
+    address: Direct
+    peer: Peer | None = None
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of the server in seconds; 0 for the backend."""
+        return 0 if self.peer is None else self.peer.cpu_seconds()
+
+
 def main() -> None:
     """Measure both stores, then files, and publish the table."""
     options = read_options()
@@ -130,8 +143,8 @@ def measure_store(measuring: Measuring, ours: Calotype, rival: Rival, folder: Pa
     for _ in range(measuring.rounds):
         names = {side.column: _measure_one(measuring, side, store, large) for side in sides}
         name = names[US]
-        addresses = {DIRECTLY: rival.direct(name), US: _address(ours, f"/images/{name}")}
-        _measure_reads(measuring, store, addresses, sizes.image)
+        targets = {DIRECTLY: Target(rival.direct(name)), US: _at(ours, f"/images/{name}")}
+        _measure_reads(measuring, store, targets, sizes.image)
         for side in sides:
             _apart(partial(side.way.remove, names[side.column]))
         for side in sides:
@@ -140,8 +153,8 @@ def measure_store(measuring: Measuring, ours: Calotype, rival: Rival, folder: Pa
     small.unlink()
 
 
-def _address(peer: Peer, path: str) -> Direct:
-    return Direct(f"http://{HOST}:{peer.port}", path)
+def _at(peer: Peer, path: str) -> Target:
+    return Target(Direct(f"http://{HOST}:{peer.port}", path), peer)
 
 
 def _apart(work: Callable[[], Any]) -> Any:
@@ -194,20 +207,24 @@ def measure_files(measuring: Measuring, ours: Calotype, folder: Path) -> None:
         with Client(nginx) as client:
             theirs = nginx.store(client, Content(path, sha256=""))
         name = Service(ours, "file").upload(path)
-        addresses = {DIRECTLY: _address(nginx, nginx.address(theirs)), US: _address(ours, f"/images/{name}")}
+        targets = {DIRECTLY: _at(nginx, nginx.address(theirs)), US: _at(ours, f"/images/{name}")}
         for _ in range(measuring.rounds):
-            _measure_reads(measuring, "file", addresses, measuring.sizes.image)
+            _measure_reads(measuring, "file", targets, measuring.sizes.image)
     finally:
         nginx.stop()
     path.unlink()
 
 
-def _measure_reads(measuring: Measuring, store: str, addresses: dict[str, Direct], size: int) -> None:
+def _measure_reads(measuring: Measuring, store: str, targets: dict[str, Target], size: int) -> None:
     """Measure how many random ranges per second clients read from an object of `size` bytes."""
     for clients in READERS:
-        for column, address in addresses.items():
-            done = at_once(clients, partial(_read_ranges, address, size, measuring.seconds))
-            measuring.add(f"{store}-reads-{clients}", column, sum(done.results) / done.seconds)
+        for column, target in targets.items():
+            before = target.cpu_seconds()
+            done = at_once(clients, partial(_read_ranges, target.address, size, measuring.seconds))
+            count, spent = sum(done.results), target.cpu_seconds() - before
+            measuring.add(f"{store}-reads-{clients}", column, count / done.seconds)
+            if target.peer is not None:
+                measuring.add(f"{store}-reads-cpu", column, spent / count * 1000)
 
 
 def _read_ranges(address: Direct, size: int, seconds: float, number: int) -> int:
@@ -226,38 +243,37 @@ def _read_ranges(address: Direct, size: int, seconds: float, number: int) -> int
 
 def rows(sizes: Sizes) -> list[Row]:
     """Return the lines of the table in the order of the page."""
-    found = []
-    for store, rival in (("s3", Boto3.name), ("swift", SwiftClient.name)):
-        at_least = times(1, DIRECTLY, name=rival)
-        eight = f"{sizes.streams} downloads of {mib(sizes.stream)}"
-        for key, what in (
-            ("upload", f"upload {mib(sizes.image)}"),
-            ("download", f"download {mib(sizes.image)}"),
-        ):
-            found.append(Row(f"{store}-{key}", f"{store}: {what}; {rival}", "MiB/s", (at_least,)))
-        found.append(Row(f"{store}-downloads", f"{store}: {eight}; {rival}", "MiB/s", (at_least,)))
-        found += [
-            Row(
-                f"{store}-{key}-cpu",
-                f"{store}: processor time, {what}; {rival}",
-                "s/GiB",
-                more=False,
-                digits=2,
-            )
-            for key, what in (("upload", "upload"), ("download", "download"), ("downloads", eight))
-        ]
-        found += _reads(store, "plain HTTP")
-    return [*found, *_reads("file", NGINX), Row("memory", "peak memory of a process", "MiB", more=False)]
+    return [
+        *_transfers("s3", Boto3.name, sizes),
+        *_reads("s3", "plain HTTP"),
+        *_transfers("swift", SwiftClient.name, sizes),
+        *_reads("swift", "plain HTTP"),
+        *_reads("file", NGINX),
+        Row("memory", "peak memory of a process", "MiB", more=False),
+    ]
+
+
+def _transfers(store: str, rival: str, sizes: Sizes) -> list[Row]:
+    found, goals = [], (times(1, DIRECTLY, name=rival),)
+    for key, what in (
+        ("upload", f"upload {mib(sizes.image)}"),
+        ("download", f"download {mib(sizes.image)}"),
+        ("downloads", f"{sizes.streams} downloads of {mib(sizes.stream)}"),
+    ):
+        name = f"{store}: {what}; {rival}"
+        found.append(Row(f"{store}-{key}", name, "MiB/s", goals))
+        found.append(Row(f"{store}-{key}-cpu", f"{name}, processor time", "s/GiB", more=False, digits=2))
+    return found
 
 
 def _reads(store: str, other: str) -> list[Row]:
+    what = f"{store}: random reads of {READ >> 10} KiB"
     return [
-        Row(
-            f"{store}-reads-{clients}",
-            f"{store}: random reads of {READ >> 10} KiB, {clients} at a time; {other}",
-            "/s",
-        )
-        for clients in READERS
+        *(
+            Row(f"{store}-reads-{clients}", f"{what}, {clients} at a time; {other}", "/s")
+            for clients in READERS
+        ),
+        Row(f"{store}-reads-cpu", f"{store}: processor time of a read; {other}", "ms", more=False, digits=2),
     ]
 
 
@@ -266,7 +282,10 @@ def publish(measuring: Measuring, options: argparse.Namespace) -> None:
     found = [row for row in rows(measuring.sizes) if measuring.figures.rounds(row.key, US)]
     table = peers_table.table(found, (US, DIRECTLY), measuring.figures)
     kind = "" if measuring.sizes == FULL else "A quick run, which says little; "
-    heading = f"{kind}Medians of {measuring.rounds} rounds (least to most). The backend is {options.backend}."
+    heading = (
+        f"{kind}Medians of {measuring.rounds} rounds (least to most). The backend is {options.backend}. "
+        f"Before the run, the machine's load average was {options.load:.1f}."
+    )
     print("\n\n".join([machine(), heading, table]))
     if options.page:
         write_page(options.page, "Remote stores", "make bench-remote", NOTE, heading, table)
@@ -284,6 +303,7 @@ def read_options() -> argparse.Namespace:
         "--page", type=Path, help="the page to write (docs/results/remote.md; not if incomplete)"
     )
     options = parser.parse_args()
+    options.load = os.getloadavg()[1]
     if not options.page and not options.quick and options.only == STORES and options.backend == "swift":
         options.page = PAGE
     return options
