@@ -42,8 +42,6 @@ MIB, GIB = 1 << 20, 1 << 30
 #: The size of a random read in bytes, and the numbers of clients that read at the same time.
 READ, READERS = 64 << 10, (1, 8)
 STORES = ("s3", "swift", "file")
-QUICK = Sizes(image=128 * MIB, stream=32 * MIB, few=0, many=0, most=0, readers=0)
-FULL = Sizes(image=GIB, stream=64 * MIB, few=0, many=0, most=0, readers=0)
 
 
 class Service:
@@ -109,9 +107,9 @@ class Target:
 def main() -> None:
     """Measure both stores, then files, and publish the table."""
     options = read_options()
-    sizes, seconds = (QUICK, 1) if options.quick else (FULL, 4)
-    rounds = options.rounds or (1 if options.quick else 5)
-    measuring = Measuring(Figures(), sizes, rounds=rounds, asked=0, seconds=seconds)
+    sizes = Sizes(image=options.size, stream=options.size // 16, few=0, many=0, most=0, readers=0)
+    seconds = 1 if options.quick else 4
+    measuring = Measuring(Figures(), sizes, rounds=options.rounds, asked=0, seconds=seconds)
     with (
         common.run_folder(options.memory) as folder,
         started_backend(options.backend, folder / "backend") as settings,
@@ -281,9 +279,9 @@ def publish(measuring: Measuring, options: argparse.Namespace) -> None:
     """Print the table. If there is a page, write it."""
     found = [row for row in rows(measuring.sizes) if measuring.figures.rounds(row.key, US)]
     table = peers_table.table(found, (US, DIRECTLY), measuring.figures)
-    kind = "" if measuring.sizes == FULL else "A quick run, which says little; "
+    kind = "A quick run, which says little; m" if options.quick else "M"
     heading = (
-        f"{kind}Medians of {measuring.rounds} rounds (least to most). The backend is {options.backend}. "
+        f"{kind}edians of {measuring.rounds} rounds (least to most). The backend is {options.backend}. "
         f"Before the run, the machine's load average was {options.load:.1f}."
     )
     print("\n\n".join([machine(), heading, table]))
@@ -296,6 +294,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: about a minute")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (5; quick: 1)")
+    parser.add_argument("--size", type=int, metavar="MIB", help="size of the image (1024; quick: 128)")
     parser.add_argument("--only", nargs="+", choices=STORES, default=STORES, help="only these stores")
     parser.add_argument("--backend", choices=("swift", "ceph"), default="swift", help="the server (swift)")
     parser.add_argument("--memory", type=Path, default=MEMORY, help=f"a folder in memory ({MEMORY})")
@@ -304,8 +303,10 @@ def read_options() -> argparse.Namespace:
     )
     options = parser.parse_args()
     options.load = os.getloadavg()[1]
-    if not options.page and not options.quick and options.only == STORES and options.backend == "swift":
-        options.page = PAGE
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    options.size = (options.size or (128 if options.quick else 1024)) * MIB
+    if options.size == GIB and not options.quick and options.only == STORES and options.backend == "swift":
+        options.page = options.page or PAGE
     return options
 
 
