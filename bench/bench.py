@@ -31,9 +31,7 @@ def main() -> None:
             after_transfers = server.peak_memory()
             measure_requests(report, server, asked=options.asked, rounds=options.rounds)
             report.memory(idle, after_transfers, server.peak_memory())
-        measure_stores(
-            report, folder / "stores", options.size << 20, options.rounds, unknown=options.unknown << 20
-        )
+        measure_stores(report, folder / "stores", options.unknown << 20)
         measure_lists(report, folder / "lists", counts=(1_000, options.images), rounds=options.rounds)
         measure_dialects(report, folder / "dialects", options.images, options.asked, options.rounds)
     report.show()

@@ -29,7 +29,7 @@ class Sizes:
 
 def rows(sizes: Sizes) -> list[Row]:
     """Return all lines in the order of the page."""
-    one, eight = _mib(sizes.image), f"{sizes.streams} streams of {_mib(sizes.stream)}"
+    one, eight = mib(sizes.image), f"{sizes.streams} streams of {mib(sizes.stream)}"
     return [
         *_transfers(one, eight),
         *_requests(sizes),
@@ -102,5 +102,6 @@ def _crowded(sizes: Sizes) -> list[Row]:
     ]
 
 
-def _mib(size: int) -> str:
+def mib(size: int) -> str:
+    """Return a size in GiB, or in MiB if it is below 1 GiB."""
     return f"{size >> 30} GiB" if size >= 1 << 30 else f"{size >> 20} MiB"

@@ -134,6 +134,15 @@ class Application:
         finally:
             self.closed.release()
 
+    def pieces(self, environ: Environ, start_response: StartResponse, size: int) -> Iterable[bytes]:
+        """Send the file in blocks of `size` bytes and of 100 bytes in turn."""
+        assert self._file is not None
+        content = self._file.read_bytes()
+        start_response("200 OK", [("Content-Length", str(len(content)))])
+        for start in range(0, len(content), size + 100):
+            yield content[start : start + size]
+            yield content[start + size : start + size + 100]
+
     @staticmethod
     def _answer(start_response: StartResponse, status: str, body: bytes) -> Iterable[bytes]:
         start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])

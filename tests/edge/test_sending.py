@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype_server.sending import FileBuffer
+from calotype_server.sending import BlockBuffer, FileBuffer
 from tests.edge.applications import Application
 from tests.edge.conftest import StartEdge
 from tests.edge.serving import Edge
@@ -125,6 +125,26 @@ def test_a_file_that_sendfile_cannot_send_is_read_from_the_same_position(tmp_pat
         assert len(part) == 5
         assert part.buffer.send(log.fileno(), 5) == 0
         assert buffer.get(100) == b"56789"
+
+
+@pytest.mark.parametrize("size", [1000, 700_000])
+def test_blocks_of_any_size_arrive_in_order_at_a_slow_reader(edge: Edge, content: bytes, size: int):
+    with edge.connect() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        for _ in range(2):
+            connection.sendall(head(f"/pieces?size={size}", method="GET"))
+            edge.app.go_on.wait(0.2)
+            assert answer(connection) == (200, content)
+
+
+def test_a_large_block_waits_for_the_client_without_a_copy():
+    block = b"0123456789"
+    buffer = BlockBuffer(block)
+    assert buffer.get(4).obj is block
+    buffer.skip(4)
+    assert (len(buffer), bytes(buffer.get(4)), bytes(buffer.get())) == (6, b"4567", b"456789")
+    buffer.close()
+    assert len(buffer) == 0
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from calotype.stores import Duplicate, StoreFull, Unavailable
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import Expectations
+from calotype.stores.toolkit import BLOCK
 from calotype.testing import Fault, FaultProxy, Trickle, pattern, read_all
 from calotype.testing.readers import Paused
 from calotype_store_swift import SwiftStore
-from calotype_store_swift.account import BLOCK
 from plugins.store_swift.tests.objects import (
     LARGE,
     SEGMENT,

@@ -19,12 +19,14 @@ from waitress.channel import HTTPChannel
 from calotype_server.body import RequestBody, SocketReader
 from calotype_server.callers import Caller
 from calotype_server.parser import RequestParser, ServiceUnavailable
-from calotype_server.sending import FilePart
+from calotype_server.sending import BlockBuffer, FilePart
 from calotype_server.settings import ServerSettings
 from calotype_server.task import Task
 
 #: Maximum bytes of files that are sent on one connection before other connections get their turn.
 TURN = 1 << 20
+#: Bytes from which a block is sent without a copy. A smaller one is cheaper to copy than to manage.
+LARGE = 1 << 15
 #: Maximum bytes of a refused body that the server reads and drops before it closes the connection.
 LINGER_BYTES = 1 << 18
 
@@ -185,6 +187,12 @@ class Channel(HTTPChannel):
     def _flush_some(self, do_close: bool = True) -> bool:
         self._turn = TURN
         return bool(super()._flush_some(do_close))
+
+    def write_soon(self, data: Any) -> int:
+        """Send data, or keep it until the client takes it. Large blocks are not copied."""
+        if isinstance(data, bytes) and len(data) >= LARGE:
+            data = BlockBuffer(data)
+        return int(super().write_soon(data))
 
     def send(self, data: Any, do_close: bool = True) -> int:
         """Send bytes, or a part of a file, and return how many were sent."""

@@ -1,4 +1,4 @@
-"""Files that the kernel sends: `wsgi.file_wrapper` sends a regular file by sendfile."""
+"""Bodies that are not copied: files, which the kernel sends by sendfile, and large blocks of bytes."""
 
 from __future__ import annotations
 
@@ -79,6 +79,28 @@ class FileBuffer(ReadOnlyFileBasedBuffer):
         if not sent:
             raise OSError(errno.EIO, "the file was truncated while it was sent")
         return sent
+
+
+class BlockBuffer(ReadOnlyFileBasedBuffer):
+    """A block of a response that waits for the client. waitress's own buffers copy a block twice or more."""
+
+    def __init__(self, block: bytes):
+        self._rest = memoryview(block)
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    def get(self, numbytes: int = -1, skip: bool = False) -> memoryview:
+        """Return the next bytes."""
+        return self._rest if numbytes < 0 else self._rest[:numbytes]
+
+    def skip(self, numbytes: int, allow_prune: int = 0) -> None:
+        """Record that `numbytes` bytes were sent."""
+        self._rest = self._rest[numbytes:]
+
+    def close(self) -> None:
+        """Drop the bytes."""
+        self._rest = self._rest[:0]
 
 
 def _regular(file: Any) -> int | None:
