@@ -49,6 +49,9 @@ class Part:
 def main() -> None:
     """Measure the parts, and write the page."""
     options = read_options()
+    if options.rewrite:
+        peers_page.write(options.page, FULL, read_runs(runs_file(options.page)))
+        return
     started, runs = datetime.datetime.now(datetime.UTC), []
     if options.add:
         runs = read_runs(runs_file(options.page))
@@ -60,15 +63,17 @@ def main() -> None:
         else Measuring(Figures(), FULL, rounds=options.rounds or 4, asked=1600, seconds=5)
     )
     if not options.quick:
-        print(f"This takes about {estimate(options.only, measuring.rounds)} minutes on a quiet machine.")
+        minutes = estimate(options.only, measuring.rounds)
+        print(f"This takes about {minutes} minutes on a quiet machine.", flush=True)
+    measured = commit()
     measure(measuring, options)
     minutes = (datetime.datetime.now(datetime.UTC) - started).total_seconds() / 60
-    run = Run(started, commit(), measuring.rounds, round(minutes), tuple(options.only), measuring.figures)
+    run = Run(started, measured, measuring.rounds, round(minutes), tuple(options.only), measuring.figures)
     runs = last_runs([*runs, run])
-    print(peers_page.text(measuring.sizes, runs))
     if options.page:
         write_runs(runs_file(options.page), runs)
         peers_page.write(options.page, measuring.sizes, runs)
+    print(peers_page.text(measuring.sizes, runs))
 
 
 def runs_file(page: Path) -> Path:
@@ -139,8 +144,8 @@ def measure_lists(measuring: Measuring, folder: Path, database: Postgres) -> Non
 #: The parts of a run in order. The minutes are those of a run on two cores; the estimate is made of them.
 PARTS = {
     "transfers": Part(measure_transfers, in_memory=True, minutes=0.5, minutes_per_round=2.5),
-    "requests": Part(measure_requests, in_memory=False, minutes=0.5, minutes_per_round=4),
-    "lists": Part(measure_lists, in_memory=False, minutes=4, minutes_per_round=1),
+    "requests": Part(measure_requests, in_memory=False, minutes=0.5, minutes_per_round=3.5),
+    "lists": Part(measure_lists, in_memory=False, minutes=4, minutes_per_round=0.8),
 }
 
 
@@ -162,6 +167,11 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: about two minutes")
     parser.add_argument("--add", action="store_true", help="add the run to those that the page shows")
     parser.add_argument(
+        "--rewrite",
+        action="store_true",
+        help="measure nothing, and write the page of its runs again, after changes to bench/limits.toml",
+    )
+    parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to measure; default: all"
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each figure (4; quick: 1)")
@@ -171,7 +181,8 @@ def read_options() -> argparse.Namespace:
         "--page", type=Path, help="the page to write (docs/results/peers.md; quick, or some parts only: none)"
     )
     options = parser.parse_args()
-    if not options.page and not options.quick and (options.add or options.only == list(PARTS)):
+    whole = not options.quick and options.only == list(PARTS)
+    if not options.page and (options.rewrite or whole or (options.add and not options.quick)):
         options.page = PAGE
     if options.add and not options.page:
         parser.error("--add and --quick need --page")

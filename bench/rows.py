@@ -38,12 +38,14 @@ def rows(sizes: Sizes) -> list[Row]:
         *_requests(sizes),
         *_lists(sizes),
         *_crowded(sizes),
-        Row("pss", f"memory of all, {sizes.streams} uploads", "MiB PSS", (at_most(180, "MiB"),), more=False),
-        Row("memory", "peak memory of a process, transfers", "MiB RSS", (at_most(100, "MiB"),), more=False),
+        Row(
+            "pss", f"PSS of all processes, {sizes.streams} uploads", "MiB", (at_most(180, "MiB"),), more=False
+        ),
+        Row("memory", "peak RSS of a process, transfers", "MiB", (at_most(100, "MiB"),), more=False),
         Row(
             "memory-small",
-            "peak memory of a process, requests",
-            "MiB RSS",
+            "peak RSS of a process, requests",
+            "MiB",
             (at_most(100, "MiB"),),
             more=False,
         ),

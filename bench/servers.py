@@ -48,16 +48,18 @@ def main() -> None:
         if options.quick
         else Measuring(Figures(), FULL, rounds=options.rounds or 3, asked=1600, seconds=5)
     )
+    found = all_rows(measuring.sizes)
     with common.run_folder(options.memory) as folder:
         measure_in_memory(measuring, folder)
     with common.run_folder(options.dir) as folder:
         servers = all_servers(folder, measuring.sizes.image)
         with running(servers):
             comparison.measure_small(measuring, servers)
-    parts = page_parts(measuring)
-    print("\n\n".join([machine(), *parts]))
+    heading = f"Medians of {measuring.rounds} rounds (least to most)."
+    table = peers_table.figures_table(found, SERVERS, measuring.figures)
+    print("\n\n".join([machine(), heading, table]))
     if options.page:
-        write_page(options.page, TITLE, COMMAND, NOTE, *parts)
+        write_page(options.page, TITLE, COMMAND, NOTE, heading, table)
 
 
 def measure_in_memory(measuring: Measuring, folder: Path) -> None:
@@ -87,12 +89,10 @@ def all_servers(folder: Path, cap: int) -> list[Served]:
     ]
 
 
-def page_parts(measuring: Measuring) -> list[str]:
-    """Return the page's parts."""
-    sizes = measuring.sizes
-    shared = [row for row in rows(sizes) if row.key in SHARED]
-    table = peers_table.figures_table([*shared, *own_rows(sizes)], SERVERS, measuring.figures)
-    return [f"Medians of {measuring.rounds} rounds (least to most).", table]
+def all_rows(sizes: Sizes) -> list[Row]:
+    """Return the rows of the page in order."""
+    by_key = {row.key: row for row in rows(sizes)}
+    return [*(by_key[key] for key in SHARED), *own_rows(sizes)]
 
 
 def own_rows(sizes: Sizes) -> list[Row]:
@@ -102,8 +102,8 @@ def own_rows(sizes: Sizes) -> list[Row]:
         Row("p99-idle", "p99 of HEAD, nothing else", "ms", more=False, digits=1),
         Row("p99-readers", f"p99 of HEAD, {readers}", "ms", more=False, digits=1),
         Row("p99-senders", f"p99 of HEAD, {senders}", "ms", more=False, digits=1),
-        Row("pss-readers", f"memory of all processes, {readers}", "MiB PSS", more=False),
-        Row("pss-senders", f"memory of all processes, {senders}", "MiB PSS", more=False),
+        Row("pss-readers", f"PSS of all processes, {readers}", "MiB", more=False),
+        Row("pss-senders", f"PSS of all processes, {senders}", "MiB", more=False),
         Row("refused", "answer to a body of one byte too many", "ms", more=False, digits=1),
         Row("refused-read", "of which were read", "MiB", more=False, digits=2),
         Row("drained", f"uploads of {serving.UPLOADS} that end well after SIGTERM", ""),

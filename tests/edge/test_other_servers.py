@@ -93,7 +93,7 @@ def test_gunicorn_serves_with_the_section_in_operations(tmp_path: Path):
     command = [Path(sys.executable).with_name("pserve"), ini, f"data_dir={tmp_path}"]
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as gunicorn:
         try:
-            await_processes(port, 2)
+            await_processes(port, 1)
             assert b'"min_disk": 7' in exchange(port, b"x-image-meta-min_disk: 7", b"Content-Length: 0")
             refused = exchange(port, b"x-image-meta-store: none", b"Content-Length: 10000000000")
             assert refused.startswith(b"HTTP/1.1 400 ")
@@ -146,12 +146,12 @@ def count_heads(port: int) -> float:
 
 
 def await_processes(port: int, count: int) -> set[int]:
-    """Send requests until so many processes have answered, and return their ids."""
-    end = time.monotonic() + 30
+    """Send requests until at least this many processes have answered, and return their ids."""
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz") as answer:
             pids = {process["pid"] for process in json.load(answer)["processes"]}
-            if len(pids) == count:
+            if len(pids) >= count:
                 return pids
         time.sleep(0.05)
     raise AssertionError("they did not come")
