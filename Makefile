@@ -31,7 +31,7 @@ COUNT ?= 40
 SEED ?= 1
 
 .PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants kit-mutants lint lines format tempest bench \
-	bench-attacks bench-worst bench-peers bench-remote dist docs clean
+	bench-attacks bench-worst bench-peers bench-remote bench-servers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -104,11 +104,14 @@ bench-worst: $(VENV)/.dev  ## measure the processor time of the worst request of
 bench-attacks: $(VENV)/.dev  ## measure how long another caller waits during attacks (BENCH='--against CHECKOUT --only D4')
 	$(BIN)/python bench/attacks.py $(BENCH)
 
-bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/results/peers.md
+bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/results/peers.md (BENCH=--add adds a run)
 	$(BIN)/python bench/compare.py $(BENCH)
 
 bench-remote: $(VENV)/.dev $(PLAIN)/.installed  ## measure S3 and Swift through us and directly, and random reads; rewrites docs/results/remote.md
 	$(BIN)/python bench/remote.py $(BENCH)
+
+bench-servers: $(VENV)/.dev  ## measure the application under our server, gunicorn and plain waitress; rewrites docs/results/servers.md
+	$(BIN)/python bench/servers.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
 	for part in . server core plugins/*; do \

@@ -22,15 +22,13 @@ from typing import Any
 from client import Client, request
 from crowd import at_once, meanwhile
 from figures import Figures
-from peers.peer import REFUSED, Content, Peer, Refused
+from peers.peer import Content, Peer, Refused
 from rows import MACHINE, Sizes
+from slow_clients import p99, peak_pss, read_slowly
 from transfers import write_random
 
 MIB = 1 << 20
 GIB = 1 << 30
-#: The rate of a slow reader in bytes per second.
-SLOW = 16 << 10
-SLOW_BUFFER = 64 << 10
 #: The number of bytes that are hashed to measure the speed of a hash.
 HASHED = 256 << 20
 
@@ -125,15 +123,17 @@ def measure_disk(measuring: Measuring, peers: Sequence[Peer], content: Content) 
 
 def measure_small(measuring: Measuring, peers: Sequence[Peer]) -> None:
     """Measure the creation of small images with different bytes, and requests that show one image."""
-    for clients in (1, measuring.sizes.clients):
+    sizes = measuring.sizes
+    for clients in sizes.creators:
         times = measuring.asked // clients
         for peer in measuring.turns(peers):
-            contents = [small_content(measuring.sizes.small) for _ in range(times // 4 * clients)]
+            contents = [small_content(sizes.small) for _ in range(max(1, times // 4) * clients)]
             work = partial(_store_share, peer, contents, clients)
             stored = _measure_requests(measuring, "create", peer, clients, len(contents), work)
             ids = [image_id for share in stored for image_id in share]
-            work = partial(_show, peer, ids[0], times)
-            _measure_requests(measuring, "show", peer, clients, times * clients, work)
+            if clients in sizes.askers:
+                work = partial(_show, peer, ids[0], times)
+                _measure_requests(measuring, "show", peer, clients, times * clients, work)
             _remove(peer, ids)
 
 
@@ -188,36 +188,13 @@ def measure_crowded(measuring: Measuring, peers: Sequence[Peer], contents: Seque
     *uploaded, shown = contents
     for peer in measuring.turns(peers):
         image_id = _store(peer, [shown], 0)
-        measuring.add("p99-idle", peer.name, _p99(measuring, peer, image_id))
+        measuring.add("p99-idle", peer.name, p99(peer, image_id, measuring.seconds))
         with meanwhile(sizes.uploads, partial(_store_and_remove, peer, uploaded)):
-            measuring.add("p99-uploads", peer.name, _p99(measuring, peer, image_id))
+            measuring.add("p99-uploads", peer.name, p99(peer, image_id, measuring.seconds))
             if peer.bears_slow_readers:
-                with meanwhile(1, partial(_read_slowly, peer, image_id, sizes.readers)):
-                    measuring.add("p99-all", peer.name, _p99(measuring, peer, image_id))
+                with meanwhile(1, partial(read_slowly, peer, image_id, sizes.readers)):
+                    measuring.add("p99-all", peer.name, p99(peer, image_id, measuring.seconds))
         _remove(peer, [image_id])
-
-
-def _p99(measuring: Measuring, peer: Peer, image_id: str) -> float:
-    """Return the time in milliseconds within which 99 % of the requests are answered."""
-    waits: list[float] = []
-    time.sleep(0.3)
-    with Client(peer) as client:
-        end = time.perf_counter() + measuring.seconds
-        while time.perf_counter() < end:
-            waits.append(_seconds(partial(peer.show, client, image_id)))
-            time.sleep(0.001)
-    return sorted(waits)[int(len(waits) * 0.99)] * 1000
-
-
-def _read_slowly(peer: Peer, image_id: str, readers: int, _number: int) -> None:
-    """Open this many downloads of an image, and read them slowly until this process is ended."""
-    connections = [peer.connect(SLOW_BUFFER) for _ in range(readers)]
-    for connection in connections:
-        connection.sendall(request("GET", peer.address(image_id), None, {}))
-    while True:
-        for connection in connections:
-            connection.recv(SLOW)
-            time.sleep(1 / readers)
 
 
 def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
@@ -242,13 +219,13 @@ def measure_refusals(measuring: Measuring, peers: Sequence[Peer]) -> None:
 def _send_until_answered(connection: socket.socket, refused: Refused) -> int:
     """Send a body until the server refuses it, and return the number of bytes sent."""
     sent, block = 0, bytes(MIB)
-    connection.send(request(refused.method, refused.path, REFUSED, dict(refused.headers)))
-    while sent < REFUSED:
-        readable, writable, _ = select.select([connection], [connection], [], 30)
+    connection.send(request(refused.method, refused.path, refused.size, dict(refused.headers)))
+    while True:
+        more = [connection] if sent < refused.size else []
+        readable, writable, _ = select.select([connection], more, [], 30)
         if readable or not writable:
-            break
-        sent += connection.send(block)
-    return sent
+            return sent
+        sent += connection.send(block[: refused.size - sent])
 
 
 def _on_the_way(peer: Peer, connection: socket.socket) -> int:
@@ -259,6 +236,13 @@ def _on_the_way(peer: Peer, connection: socket.socket) -> int:
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     theirs = [line.split() for line in lines if ends[0] in line[:20] and ends[1] in line[20:35]]
     return unsent[0] + sum(int(fields[4].partition(":")[2], 16) for fields in theirs)
+
+
+def measure_pss(measuring: Measuring, peers: Sequence[Peer], contents: Sequence[Content]) -> None:
+    """Measure the memory of all processes of a peer during concurrent uploads of all contents."""
+    for peer in measuring.turns(peers):
+        with meanwhile(len(contents), partial(_store_and_remove, peer, contents)):
+            measuring.add("pss", peer.name, peak_pss(peer, measuring.seconds) / MIB)
 
 
 def measure_memory(measuring: Measuring, key: str, peers: Sequence[Peer]) -> None:

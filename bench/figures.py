@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -24,6 +24,22 @@ class Figures:
     def rounds(self, row: str, who: str) -> list[float]:
         """Return the figures of all rounds in order. The list is empty if the row was not measured."""
         return self._rounds.get((row, who), [])
+
+    @classmethod
+    def from_rounds(cls, rounds: Mapping[str, Mapping[str, Sequence[float]]]) -> Figures:
+        """Return the figures that `all_rounds` has returned."""
+        figures = cls()
+        for row, peers in rounds.items():
+            for who, found in peers.items():
+                figures._rounds[row, who] = list(found)
+        return figures
+
+    def all_rounds(self) -> dict[str, dict[str, list[float]]]:
+        """Return the rounds of each row and peer, with five digits, for a JSON document."""
+        rounds: dict[str, dict[str, list[float]]] = defaultdict(dict)
+        for (row, who), found in self._rounds.items():
+            rounds[row][who] = [float(f"{figure:.5g}") for figure in found]
+        return rounds
 
     def median(self, row: str, who: str) -> float | None:
         """Return the median of a row, or None if the row was not measured."""
@@ -73,21 +89,21 @@ def times(factor: float, who: str, row: str | None = None, name: str | None = No
     return Goal(f"≥ {factor:g} times {name or who}", judge)
 
 
-def at_most(limit: float) -> Goal:
-    """Return the goal to reach at most this value, in the row's unit."""
+def at_most(limit: float, unit: str = "") -> Goal:
+    """Return the goal to reach at most this value. The unit is the row's, as the goal shows it."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
         ours = figures.median(own.key, US)
         return None if ours is None else Verdict(f"{ours:.{max(own.digits, 1)}f}", ours <= limit)
 
-    return Goal(f"≤ {limit:g}", judge)
+    return Goal(f"≤ {limit:g} {unit}".rstrip(), judge)
 
 
-def at_most_times(factor: float, row: str, name: str) -> Goal:
-    """Return the goal to reach at most this many times our own figure of another row."""
+def at_most_times(factor: float, row: str, name: str, who: str = US) -> Goal:
+    """Return the goal to reach at most this many times our own figure of another row, or a peer's figure."""
 
     def judge(figures: Figures, own: Row) -> Verdict | None:
-        ours, base = figures.median(own.key, US), figures.median(row, US)
+        ours, base = figures.median(own.key, US), figures.median(row, who)
         if not ours or not base:
             return None
         return Verdict(f"{ours / base:.2f}", ours <= factor * base)

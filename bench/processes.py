@@ -44,6 +44,11 @@ def peak_memory(pid: int) -> int:
     return _number(pid, "status", "VmHWM") << 10
 
 
+def proportional_memory(pid: int) -> int:
+    """Return the memory of the process in bytes, with its share of the memory that it shares with others."""
+    return _number(pid, "smaps_rollup", "Pss") << 10
+
+
 def bytes_written(pid: int) -> int:
     """Return the number of bytes that the process has written to file systems on disks."""
     return _number(pid, "io", "write_bytes")

@@ -1,4 +1,4 @@
-"""Calotype with calotype.ini, one process per core, and no access log."""
+"""Calotype with calotype.ini, processes as in production.ini, and no access log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from client import Client
 from figures import US
 from testservers import common
 
-from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
+from peers.peer import LISTED, Content, Peer, Refused
 from server import PSERVE, change_ini
 
 BIN = Path(sys.executable).parent
@@ -21,11 +21,18 @@ BIN = Path(sys.executable).parent
 class Calotype(Peer):
     """Calotype with the classic dialect, in which one request creates an image with its bytes."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        name: str = US,
+        processes: str = "auto",
+    ):
         """Create the peer. `settings` replace values in `[app:main]` of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
+        self._processes = processes
         self._ini = folder / "calotype.ini"
 
     @property
@@ -36,12 +43,16 @@ class Calotype(Peer):
     def prepare(self) -> None:
         changes = {
             "app:main": {"calotype.migrate": "false", **self._settings},
-            "server:main": {"processes": str(PROCESSES)},
+            "server:main": self.server_section(),
             "logger_calotype": {"level": "WARNING"},
             "logger_server": {"level": "WARNING"},
         }
         change_ini(self._ini, changes)
         common.call([BIN / "calotype-manage", "db", "upgrade", self._ini, *self._variables()])
+
+    def server_section(self) -> Mapping[str, str]:
+        """Return the changes to `[server:main]` of calotype.ini."""
+        return {"processes": self._processes}
 
     def spawn(self) -> None:
         # This environment has the drivers of other databases, because tests need them.

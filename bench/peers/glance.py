@@ -59,7 +59,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 class Glance(Peer):
-    """Glance with two workers of one thread each, as by default. Every caller is an administrator."""
+    """Glance with workers of one thread each, as by default. Every caller is an administrator."""
 
     name = "Glance"
     bears_slow_readers = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +17,12 @@ import processes
 from client import Client
 from testservers import common
 
+from calotype_server.cores import usable
+
 HOST = "127.0.0.1"
 GIB = 1 << 30
 #: The number of serving processes, if a peer allows the choice.
-PROCESSES = 2
+PROCESSES = usable()
 LISTED = 25
 #: Size of the body that will be refused.
 REFUSED = 10 * GIB
@@ -44,6 +48,7 @@ class Refused:
     method: str
     path: str
     headers: Mapping[str, str]
+    size: int = REFUSED
 
 
 class Peer(ABC):
@@ -55,6 +60,8 @@ class Peer(ABC):
     lists = True
     #: True if the peer can be filled with the largest number of images in a reasonable time.
     lists_most = True
+    #: Timeout in seconds of each call of the kernel on a connection.
+    patience = 300
     #: True if the peer still answers other clients while 200 clients read slowly.
     bears_slow_readers = True
 
@@ -110,6 +117,11 @@ class Peer(ABC):
             time.sleep(0.002)
         raise SystemExit(f"{self.name} ended:\n{self.log.read_text()[-4000:]}")
 
+    def terminate(self) -> None:
+        """Send SIGTERM to the peer, also from a client's process."""
+        for process in self._started:
+            os.kill(process.pid, signal.SIGTERM)
+
     def stop(self) -> None:
         """End the peer, and keep its data."""
         for process in self._started:
@@ -128,7 +140,7 @@ class Peer(ABC):
         connection = socket.socket()
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.settimeout(300)
+        connection.settimeout(self.patience)
         connection.connect((HOST, self.port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
@@ -145,9 +157,33 @@ class Peer(ABC):
         """Return the peak memory of its largest process in bytes."""
         return max(map(processes.peak_memory, self._family()))
 
+    def proportional_memory(self) -> int:
+        """Return the memory of all its processes in bytes, in which shared memory counts once."""
+        return sum(map(processes.proportional_memory, self._family()))
+
     def _family(self) -> Sequence[int]:
         return list(processes.families(process.pid for process in self._started))
 
     def _spawn(self, *command: str | Path) -> None:
         """Start a process with a minimal environment."""
         self._started.append(common.Server(self.folder).spawn("server", command))
+
+
+@contextlib.contextmanager
+def prepared(peers: Sequence[Peer]) -> Iterator[None]:
+    """Prepare all peers, and stop them after the block."""
+    with contextlib.ExitStack() as stack:
+        for peer in peers:
+            peer.folder.mkdir()
+            peer.prepare()
+            stack.callback(peer.stop)
+        yield
+
+
+@contextlib.contextmanager
+def running(peers: Sequence[Peer]) -> Iterator[None]:
+    """Prepare and start all peers, and stop them after the block."""
+    with prepared(peers):
+        for peer in peers:
+            peer.start()
+        yield
