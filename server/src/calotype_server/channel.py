@@ -43,6 +43,8 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
     task_class = Task
 
+    #: True from the arrival of a request until its worker has left the connection to the loop again.
+    is_served = False
     #: True if the client may still be sending when the response ends, and so needs time to read it.
     _lingers = False
     #: The time.time() until which the client may read the response; None until the response is sent.
@@ -61,6 +63,11 @@ class Channel(HTTPChannel):
     def counts_as(self) -> str:
         """The address that this connection is counted for: see `connections_per_address`."""
         return counted_as(self.addr[0])
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor under which the loop knows this connection; -1 once it is closed."""
+        return -1 if self._fileno is None else int(self._fileno)
 
     # -- reading
 
@@ -90,6 +97,7 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         """Run the first pending request. A worker calls this."""
+        self.server.task_dispatcher.serving.channel = self
         with self.server.task_dispatcher.turn():
             request = self.requests[0]
             self._lingers = request.streamed or request.error is not None
@@ -97,6 +105,7 @@ class Channel(HTTPChannel):
                 self._serve_with_body(request)
             else:
                 super().service()
+        self.server.publish_load()
 
     def _serve_with_body(self, request: RequestParser) -> None:
         connection, request.slot = None, self.server.task_dispatcher.slot(self)

@@ -37,6 +37,7 @@ class Listener(BaseWSGIServer):
 
     adj: ServerSettings
     active_channels: dict[int, Channel]
+    _map: Poller
     task_dispatcher: Workers
 
     channel_class = Channel
@@ -59,6 +60,28 @@ class Listener(BaseWSGIServer):
         super().set_reuse_addr()
         if self.adj.reuse_port and self.family != socket.AF_UNIX:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def add_task(self, task: Channel) -> None:
+        """Queue a connection's next request."""
+        task.is_served = True
+        super().add_task(task)
+
+    def pull_trigger(self) -> None:
+        """Watch the connection that the calling worker has changed.
+
+        The loop need not wake up for that, unless it waits for the end of the last requests.
+        """
+        channel = self.task_dispatcher.serving.channel
+        if channel is not None:
+            channel.is_served = bool(channel.requests)
+            self._map.look_at(channel.descriptor)
+        if channel is None or self.ending:
+            super().pull_trigger()
+
+    def publish_load(self) -> None:
+        """Tell the other processes that a request has ended here."""
+        if self.share is not None and not self.in_connection_overflow:
+            self.share.publish(self.task_dispatcher.load, len(self._map))
 
     def readable(self) -> bool:
         """Return whether this process waits for connections now."""

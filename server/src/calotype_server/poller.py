@@ -2,16 +2,23 @@
 
 In each turn of its loop, waitress asks every connection twice which events it waits for. A thousand idle
 connections therefore make all requests ten times slower. Here a connection is asked again only after an
-event, or while a worker runs one of its requests. The worker may change which events it waits for.
+event, or after a worker that runs its request has changed something. The worker asks it in its own thread,
+so the loop does not wake up at the end of each request.
 """
 
 from __future__ import annotations
 
 import select
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from waitress import wasyncore
+
+#: The events for reading.
+_READING = select.EPOLLIN | select.EPOLLPRI
+#: The events that epoll reports even if nothing waits for them.
+_ALWAYS = select.EPOLLHUP | select.EPOLLERR
 
 
 class Poller(dict[int, Any]):
@@ -23,16 +30,20 @@ class Poller(dict[int, Any]):
         #: The events that each descriptor is watched for. Descriptors without events are not watched,
         #: because epoll would report their hang-up for ever.
         self._interest: dict[int, int] = {}
+        #: New dispatchers, and the listeners, which are asked in each turn.
         self._to_ask: set[int] = set()
+        #: The lock for `_interest`. A dispatcher is asked and watched under it, because workers do so, too.
+        self._asking = threading.Lock()
 
     def __setitem__(self, descriptor: int, dispatcher: Any) -> None:
         super().__setitem__(descriptor, dispatcher)
         self._to_ask.add(descriptor)
 
     def __delitem__(self, descriptor: int) -> None:
-        super().__delitem__(descriptor)
-        self._to_ask.discard(descriptor)
-        self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
+        with self._asking:
+            super().__delitem__(descriptor)
+            self._to_ask.discard(descriptor)
+            self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
     def turn(self, timeout: float | Callable[[], float]) -> None:
         """Handle the pending events. If there are none, wait up to `timeout` seconds for the first ones.
@@ -40,30 +51,49 @@ class Poller(dict[int, Any]):
         A function that returns the timeout is called after all dispatchers were asked.
         """
         for descriptor in list(self._to_ask):
-            self._ask(descriptor)
+            self.look_at(descriptor)
         for descriptor, flags in self._epoll.poll(timeout() if callable(timeout) else timeout):
             dispatcher = self.get(descriptor)
-            if dispatcher is not None:
+            if dispatcher is None:
+                continue
+            if _is_busy(dispatcher):
+                flags &= self._still_wanted(descriptor)
+            if flags:
                 wasyncore.readwrite(dispatcher, flags)
-                if descriptor in self:
-                    self._to_ask.add(descriptor)
+            if not dispatcher.accepting and not _is_busy(dispatcher):
+                self.look_at(descriptor)
 
-    def _ask(self, descriptor: int) -> None:
-        dispatcher = self[descriptor]
-        # Look at `requests` before the events. If a worker ends in between, the connection is asked again in
-        # the next turn. Listeners and triggers have no `requests`, so they are asked in each turn.
-        if not getattr(dispatcher, "requests", True):
-            self._to_ask.discard(descriptor)
+    def look_at(self, descriptor: int) -> None:
+        """Watch a dispatcher for the events that it waits for now.
+
+        While a request runs, only its worker calls this. Reading stays watched until an event comes: few
+        clients send anything before they have the response, so most requests need no call of epoll_ctl.
+        """
+        with self._asking:
+            dispatcher = self.get(descriptor)
+            if dispatcher is None:
+                return
+            kept = self._interest.get(descriptor, 0) & _READING if _is_busy(dispatcher) else 0
+            self._watch(descriptor, self._wanted(dispatcher) | kept)
+            if not dispatcher.accepting:
+                self._to_ask.discard(descriptor)
+
+    def _still_wanted(self, descriptor: int) -> int:
+        """Return the events to handle, and stop watching a connection for those that must wait."""
+        with self._asking:
+            wanted = self._wanted(self[descriptor]) & self._interest.get(descriptor, 0)
+            self._watch(descriptor, wanted)
+        return wanted | _ALWAYS if wanted else 0
+
+    def _wanted(self, dispatcher: Any) -> int:
         flags = self._reads(dispatcher) if dispatcher.readable() else 0
-        if dispatcher.writable() and not dispatcher.accepting:
-            flags |= select.EPOLLOUT
-        self._watch(descriptor, flags)
+        return flags | select.EPOLLOUT if dispatcher.writable() and not dispatcher.accepting else flags
 
     @staticmethod
     def _reads(dispatcher: Any) -> int:
         """Return the events for reading. A socket that several processes watch wakes one of them."""
         is_shared = dispatcher.accepting and dispatcher.share is not None
-        return select.EPOLLIN | (select.EPOLLEXCLUSIVE if is_shared else select.EPOLLPRI)
+        return select.EPOLLIN | select.EPOLLEXCLUSIVE if is_shared else _READING
 
     def _watch(self, descriptor: int, flags: int) -> None:
         before = self._interest.get(descriptor, 0)
@@ -80,3 +110,8 @@ class Poller(dict[int, Any]):
         """Close every dispatcher in the map, and epoll."""
         wasyncore.close_all(self)
         self._epoll.close()
+
+
+def _is_busy(dispatcher: Any) -> bool:
+    """Return whether a worker runs or is about to run a request of this connection."""
+    return getattr(dispatcher, "is_served", False)

@@ -130,7 +130,7 @@ class Server:
             self._drains_until = min(until, self._drains_until) if self._ending else until
             if not self._ending:
                 self._ending = True
-                self.listeners[0].pull_trigger()
+                self.listeners[0].trigger.pull_trigger()
 
     def _turn(self) -> None:
         longest: float = self.settings.asyncore_loop_timeout

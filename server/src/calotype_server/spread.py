@@ -61,7 +61,10 @@ class Loads:
 
 
 class Share:
-    """The share of one process in the new connections. Only the thread of its event loop uses it."""
+    """The share of one process in the new connections. Only the thread of its event loop uses it.
+
+    Workers call `publish`, and nothing else.
+    """
 
     def __init__(self, loads: Loads, number: int):
         self.number = number
@@ -70,6 +73,7 @@ class Share:
         self._rests_until: float | None = None
         #: True in the turn of the loop in which a rest ends: a connection that waits then waited too long.
         self._has_rested = False
+        self._is_closed = False
 
     def open(self, running: int, connections: int, *, is_full: bool) -> bool:
         """Publish this process's load, and return whether it waits for new connections now."""
@@ -79,14 +83,22 @@ class Share:
             self._rests_until = None
         return not is_full and self._rests_until is None
 
+    def publish(self, running: int, connections: int) -> int:
+        """Publish this process's load, and return it. A closed share stays closed."""
+        load = _RUNNING * running + connections
+        self._loads.publish(self.number, load)
+        if self._is_closed:
+            self._loads.forget(self.number)
+        return load
+
     def close(self) -> None:
         """Record that this process accepts no more connections."""
+        self._is_closed = True
         self._loads.forget(self.number)
 
     def takes(self, running: int, connections: int) -> bool:
         """Return whether this process should accept the waiting connection; otherwise wake another one."""
-        load = _RUNNING * running + connections
-        self._loads.publish(self.number, load)
+        load = self.publish(running, connections)
         other = None if self._has_rested else self._loads.less_loaded(load)
         if other is None:
             self._has_rested = False

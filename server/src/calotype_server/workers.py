@@ -55,6 +55,12 @@ class Slot:
         self.workers.leave(before, self.caller)
 
 
+class Serving(threading.local):
+    """What the current thread serves."""
+
+    channel: Channel | None = None
+
+
 class Workers(ThreadedTaskDispatcher):
     """waitress's threads, of which a limited number read bodies from clients.
 
@@ -67,6 +73,7 @@ class Workers(ThreadedTaskDispatcher):
         super().__init__()
         self.queue = Turns(settings.threads, settings.kept_threads)
         self.callers = Callers()
+        self.serving = Serving()
         self._settings = settings
         self._uploads = Slots(settings.upload_threads, settings.kept_threads)
         self.documents = Slots(settings.document_threads, settings.kept_threads)
