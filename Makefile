@@ -31,7 +31,7 @@ COUNT ?= 40
 SEED ?= 1
 
 .PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants kit-mutants lint lines format tempest bench \
-	bench-attacks bench-worst bench-peers dist docs clean
+	bench-attacks bench-growth bench-worst bench-peers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -106,6 +106,9 @@ bench-attacks: $(VENV)/.dev  ## measure how long another caller waits during att
 
 bench-peers: $(VENV)/.dev $(PLAIN)/.installed  ## measure us beside Glance, nginx and docker-registry; rewrites docs/results/peers.md
 	$(BIN)/python bench/compare.py $(BENCH)
+
+bench-growth: $(VENV)/.dev $(PLAIN)/.installed  ## measure curves over connections and images, and continue where the last run stopped; rewrites docs/results/growth.md
+	$(BIN)/python bench/growth.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
 	for part in . server core plugins/*; do \

@@ -28,7 +28,7 @@ def write_page(page: Path, title: str, command: str, *parts: str) -> None:
     rows = {
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
         "command": f"`{command}`, as `{_command_line()}`",
-        "commit": _commit(),
+        "commit": commit(),
         "machine": machine(),
         "versions": versions(),
     }
@@ -59,7 +59,7 @@ def _command_line() -> str:
     return shlex.join(words)
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit of the checkout, and whether there are uncommitted changes."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"], cwd=ROOT, capture_output=True, text=True
