@@ -31,7 +31,7 @@ COUNT ?= 40
 SEED ?= 1
 
 .PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants kit-mutants lint lines format tempest bench \
-	bench-attacks bench-worst bench-peers bench-remote bench-servers dist docs clean
+	bench-attacks bench-growth bench-worst bench-peers bench-remote bench-servers dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -112,6 +112,9 @@ bench-remote: $(VENV)/.dev $(PLAIN)/.installed  ## measure S3 and Swift through 
 
 bench-servers: $(VENV)/.dev  ## measure the application under our server, gunicorn and plain waitress; rewrites docs/results/servers.md
 	$(BIN)/python bench/servers.py $(BENCH)
+
+bench-growth: $(VENV)/.dev $(PLAIN)/.installed  ## measure curves over connections and images, and continue where the last run stopped; rewrites docs/results/growth.md
+	$(BIN)/python bench/growth.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
 	for part in . server core plugins/*; do \

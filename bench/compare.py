@@ -99,7 +99,7 @@ def measure_transfers(measuring: Measuring, folder: Path, database: Postgres) ->
     """Measure transfers in memory, and other requests during them."""
     sizes = measuring.sizes
     peers = all_peers(folder, database.create("glance_in_memory"))
-    one = Calotype(folder / "one", name=ONE, processes="1")
+    one = Calotype(folder / "one", name=ONE, server={"processes": "1"})
     only_sha256 = Calotype(folder / "sha256", {"calotype.md5": "false"})
     image = comparison.big_content(folder / "image.raw", sizes.image)
     with prepared([*peers, one]):
@@ -122,7 +122,7 @@ def measure_requests(measuring: Measuring, folder: Path, database: Postgres) -> 
     peers = all_peers(folder, database.create("glance"))
     url = database.create("calotype").replace("://", "+psycopg://")
     more = [
-        Calotype(folder / "one", name=ONE, processes="1"),
+        Calotype(folder / "one", name=ONE, server={"processes": "1"}),
         CalotypeV2(folder / "v2", name=V2),
         Calotype(folder / "postgresql", {"sqlalchemy.url": url}, name=ON_POSTGRESQL),
     ]

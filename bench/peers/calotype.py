@@ -26,13 +26,13 @@ class Calotype(Peer):
         folder: Path,
         settings: Mapping[str, str] | None = None,
         name: str = US,
-        processes: str = "auto",
+        server: Mapping[str, str] | None = None,
     ):
-        """Create the peer. `settings` replace values in `[app:main]` of calotype.ini."""
+        """Create the peer. `settings` and `server` replace values in two sections of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
-        self._processes = processes
+        self._server = {"processes": "auto", **(server or {})}
         self._ini = folder / "calotype.ini"
 
     @property
@@ -52,7 +52,7 @@ class Calotype(Peer):
 
     def server_section(self) -> Mapping[str, str]:
         """Return the changes to `[server:main]` of calotype.ini."""
-        return {"processes": self._processes}
+        return self._server
 
     def spawn(self) -> None:
         # This environment has the drivers of other databases, because tests need them.

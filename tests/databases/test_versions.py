@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from calotype.database.engine import build_engine
-from calotype.database.migrate import CORE, upgrade
+from calotype.database.migrate import CORE, downgrade, upgrade
 from calotype_metadefs import MIGRATIONS
 from tests.conftest import StartServer
 from tests.support.forked import run_manage
@@ -72,6 +72,7 @@ def test_images_survive_the_upgrade_from_before_the_first_release(
 def make_old(url: str, revision: str) -> None:
     """Set the database to a revision from before the first release, when definitions had no branch."""
     engine = build_engine(url)
+    downgrade(engine, "core_1")
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
         connection.execute(text("DROP TABLE alembic_version_metadefs"))

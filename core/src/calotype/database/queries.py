@@ -27,6 +27,7 @@ from sqlalchemy.types import String
 
 from calotype.database.keysets import page_of
 from calotype.database.parts import bare, complete
+from calotype.database.rare import rarest
 from calotype.database.tables import ImageRow, MemberRow, PropertyRow, TagRow, Word
 from calotype.model.images import Image, Member, MemberStatus, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
@@ -94,11 +95,21 @@ def page_rows(connection: Connection, listing: ImageQuery) -> Sequence[Row[Any]]
     """Return a page's rows of `images`, and one further row if the list continues after the page."""
     if _asks_for_nul(listing):
         return []
-    filters = _filters(listing)
-    alternatives = [[condition, *filters] for condition in _listed(listing)]
     if len(listing.conditions) + len(listing.tags) + len(listing.properties) > _REMEMBERED:
         connection = connection.execution_options(compiled_cache=None)
-    return connection.execute(page_of(select(_IMAGES), _IMAGES.c.id, alternatives, _SORTED, listing)).all()
+    filters, scope = _filters(listing), _listed(listing)
+    rows = select(_IMAGES)
+    if (ids := rarest(connection, listing)) is not None:
+        # The offset keeps databases from merging the subquery, so that they read it first.
+        few = ids.offset(0).subquery()
+        rows, scope = rows.join(few, few.c.image_id == _IMAGES.c.id), [or_(*scope)]
+    elif not listing.deleted and connection.dialect.name == "postgresql":
+        # All rows have null here, but PostgreSQL does not conclude that the next columns of an index that
+        # begins with this one are in order. MariaDB does, and would sort all rows if it were named.
+        deleted = _IMAGES.c.deleted_at
+        rows = rows.order_by(deleted.desc() if listing.sort[0].descending else deleted)
+    alternatives = [[condition, *filters] for condition in scope]
+    return connection.execute(page_of(rows, _IMAGES.c.id, alternatives, _SORTED, listing)).all()
 
 
 def _asks_for_nul(listing: ImageQuery) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Computed,
     DateTime,
     Dialect,
     ForeignKey,
@@ -74,6 +75,10 @@ NAMING = {
 }
 
 
+#: The number of characters of a property's value that its index contains.
+VALUE_START = 64
+
+
 class Base(DeclarativeBase):
     """The core's tables."""
 
@@ -93,6 +98,7 @@ class ImageRow(Base):
         Index("ix_images_listing", "visibility", "deleted_at", "created_at", "id"),
         Index("ix_images_owner", "owner", "deleted_at", "created_at", "id"),
         Index("ix_images_all", "deleted_at", "created_at", "id"),
+        Index("ix_images_name", "name", "deleted_at", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -126,19 +132,23 @@ class PropertyRow(Base):
     """One of an image's properties."""
 
     __tablename__ = "image_properties"
-    __table_args__ = (Index("ix_image_properties_name", "name"),)
+    __table_args__ = (Index("ix_image_properties_value", "name", "value_start", "image_id"),)
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     # MariaDB's and MySQL's TEXT holds 65,535 bytes at most.
     value: Mapped[str] = mapped_column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"))
+    # The index needs a column of its own, because databases limit the length of what an index contains.
+    value_start: Mapped[str | None] = mapped_column(
+        String(VALUE_START), Computed(f"substr(value, 1, {VALUE_START})")
+    )
 
 
 class TagRow(Base):
     """One of an image's tags."""
 
     __tablename__ = "image_tags"
-    __table_args__ = (Index("ix_image_tags_tag", "tag"),)
+    __table_args__ = (Index("ix_image_tags_image", "tag", "image_id"),)
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     tag: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -173,7 +183,9 @@ class LocationRow(Base):
 
     __tablename__ = "image_locations"
     __table_args__ = (
-        Index("ix_image_locations_image_id", "image_id"),
+        # SQLite has no statistics, and prefers the index with most of the query's columns.
+        Index("ix_image_locations_image", "image_id", "state"),
+        Index("ix_image_locations_stored", "store", "state", "key"),
         Index("ix_image_locations_lease", "state", "lease_until"),
         Index("ix_image_locations_location", "store", "location", mysql_length={"location": 255}),
         Index("ix_image_locations_checked", "store", "state", "checked_at"),

@@ -241,10 +241,11 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     ) -> None:
         """Replace an image's rows in a table, and write only the rows that differ.
 
-        A row is a tuple of the values of all columns except `image_id`. The first value is unique.
+        A row is a tuple of the values of all columns except `image_id` and computed ones. The first
+        is unique.
         """
         old, new = set(before), set(after)
-        _, *columns = table.c
+        _, *columns = (column for column in table.c if column.computed is None)
         if stale := sorted(row[0] for row in old - new):
             mine = table.c.image_id == image_id
             self.connection.execute(delete(table).where(mine, columns[0].in_(stale)))

@@ -1,0 +1,1 @@
+"""The parts of `bench/growth.py`: curves over the numbers of connections and of images."""
