@@ -37,7 +37,7 @@ class Counter:
     """An application, and a counter of the statements of its requests, without BEGIN and COMMIT."""
 
     app: TestApp
-    engine: Engine
+    engines: tuple[Engine, Engine]
 
     @contextlib.contextmanager
     def at_most(self, most: int, records: int = 0) -> Iterator[None]:
@@ -48,11 +48,13 @@ class Counter:
             if not statement.startswith("BEGIN"):
                 noted.append(statement)
 
-        event.listen(self.engine, "before_cursor_execute", note)
+        for engine in self.engines:
+            event.listen(engine, "before_cursor_execute", note)
         try:
             yield
         finally:
-            event.remove(self.engine, "before_cursor_execute", note)
+            for engine in self.engines:
+                event.remove(engine, "before_cursor_execute", note)
         audit = [one for one in noted if " audit " in one]
         others = [one for one in noted if " audit " not in one]
         assert len(others) <= most, f"{len(others)} statements:\n" + "\n".join(others)
@@ -85,7 +87,7 @@ def counter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     service = Service(
         settings, made, stores, lifecycle, Places(made, stores), probes, load_extensions(settings)
     )
-    counter = Counter(TestApp(make_app(service)), engine)
+    counter = Counter(TestApp(make_app(service)), (engine, made._reading))
     counter.active()  # the first upload of a project begins its usage
     try:
         yield counter

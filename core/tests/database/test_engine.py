@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import event, insert, make_url
+from sqlalchemy import event, insert
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from calotype.database.database import Database
@@ -160,22 +160,14 @@ def test_a_broken_connection_makes_the_database_unavailable(bench):
     assert caught.value.__cause__ is error
 
 
-def test_readers_on_sqlite_share_the_connections_but_no_listener(tmp_path):
-    """A listener makes every statement slower."""
-    engine = build_engine(f"sqlite:///{tmp_path / 'a'}")
+@pytest.mark.parametrize("url", ["sqlite:///{}/a", "postgresql+psycopg://nobody@127.0.0.1:1/none"])
+def test_readers_share_the_connections_but_no_listener(tmp_path, url):
+    """A listener makes every statement slower, and this one begins transactions."""
+    engine = build_engine(url.format(tmp_path))
     reading = read_only(engine)
 
     assert reading.pool is engine.pool
     assert (engine._has_events, reading._has_events) == (True, False)
-    engine.dispose()
-
-
-def test_readers_on_a_database_server_run_without_transactions():
-    engine = build_engine(make_url("postgresql+psycopg://nobody@127.0.0.1:1/none"))
-    options = read_only(engine).get_execution_options()
-
-    assert options == {"isolation_level": "AUTOCOMMIT"}
-    assert engine.pool._pre_ping
     engine.dispose()
 
 

@@ -10,16 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from calotype.config import private_files
 from calotype.database import timeouts
+from calotype.database.liveness import check_on_checkout
 
 #: The mode of a new SQLite file. SQLite gives the -wal, -shm and -journal files the same mode and owner.
 _DATABASE_MODE = 0o640
 #: Seconds between two attempts to set up a connection while another process sets up the database.
 _BUSY_PAUSE = 0.02
+#: The bit of MariaDB's server status that is set within a transaction.
+_MYSQL_IN_TRANSACTION = 1
 #: Seconds between two attempts to begin a transaction while another process writes.
 _TURN_PAUSE = 0.001
 
@@ -36,28 +39,37 @@ def build_engine(
 
     Times are in seconds. If `answer_timeout` is None, a statement may take any time (see `timeouts`).
     Connections are tested when they leave the pool, so that no request fails after a restart of the database.
+
+    Outside of a transaction each statement is one of its own, and the engine begins a transaction by a
+    statement. So readers, which use the same connections, need no round trips besides their queries.
     """
     url = make_url(url)
     options: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": pool_timeout,
-        "pool_pre_ping": True,
+        "pool_reset_on_return": None,  # `_roll_back_left_over` saves the round trip
         # The connection that was used last has the most in its caches: pages and statements.
         "pool_use_lifo": True,
     }
     if url.get_backend_name() == "sqlite":
         if (file := _file_of(url)) is not None:
             private_files.make_directory(file.resolve().parent)
-        options |= {"connect_args": {"timeout": busy_timeout}, "pool_pre_ping": False}
+        options["connect_args"] = {"timeout": busy_timeout}
     if url.get_backend_name() in ("mysql", "mariadb"):
         # The default isolation level locks gaps between rows, so units that change different rows conflict.
         options["isolation_level"] = "READ COMMITTED"
     options.setdefault("connect_args", timeouts.arguments(url, busy_timeout, answer_timeout))
     engine = create_engine(url, **options)
-    timeouts.bind(engine, busy_timeout, answer_timeout)
     if url.get_backend_name() == "sqlite":
         _make_strict(engine, busy_timeout)
+    else:
+        event.listen(engine, "connect", partial(_commit_each_statement, engine.dialect))
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        _skip_needless_rollbacks(engine.dialect)
+        check_on_checkout(engine)
+    event.listen(engine, "checkin", _roll_back_left_over)
+    timeouts.bind(engine, busy_timeout, answer_timeout)
     return engine
 
 
@@ -90,19 +102,31 @@ def unhurried(engine: Engine) -> Iterator[Engine]:
 def read_only(engine: Engine) -> Engine:
     """Return an engine for reading: each statement is a transaction of its own, and takes no lock.
 
-    It has the same connections. On SQLite it lacks the listener that begins transactions, which would make
-    every statement a third slower, because SQLAlchemy then looks for listeners at each step.
+    It has the same connections. It lacks the listener that begins transactions, which would make every
+    statement on SQLite a third slower, because SQLAlchemy then looks for listeners at each step.
     """
-    if engine.dialect.name == "sqlite":
-        return Engine(engine.pool, engine.dialect, engine.url)
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return Engine(engine.pool, engine.dialect, engine.url)
+
+
+def _skip_needless_rollbacks(dialect: Dialect) -> None:
+    """Send a ROLLBACK only within a transaction. SQLAlchemy sends one at the end of each block that reads."""
+    roll_back = dialect.do_rollback
+
+    def do_rollback(connection: Any) -> None:
+        if _is_in_transaction(connection):
+            roll_back(connection)
+
+    dialect.do_rollback = do_rollback  # type: ignore[method-assign, assignment]
+
+
+def _commit_each_statement(dialect: Dialect, connection: Any, record: object) -> None:
+    dialect.set_isolation_level(connection, "AUTOCOMMIT")
 
 
 def _make_strict(engine: Engine, busy_timeout: float) -> None:
     event.listen(engine, "do_connect", _create_sqlite)
     event.listen(engine, "connect", partial(_configure_sqlite, busy_timeout))
     event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout))
-    event.listen(engine, "checkin", _roll_back_left_over)
 
 
 def _create_sqlite(dialect: object, record: object, arguments: list[Any], options: dict[str, Any]) -> None:
@@ -153,11 +177,22 @@ def _begin_sqlite(busy_timeout: float, connection: Connection) -> None:
     try:
         while not _execute(raw, "BEGIN IMMEDIATE", end):
             time.sleep(_TURN_PAUSE)
+    except sqlite3.Error:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy wraps the error
     finally:
         raw.execute(f"PRAGMA busy_timeout = {busy_timeout * 1000:.0f}")
 
 
-def _roll_back_left_over(connection: sqlite3.Connection | None, record: object) -> None:
+def _roll_back_left_over(connection: Any, record: object) -> None:
     """Roll back a transaction that a failed COMMIT left open, because the next unit would commit it."""
-    if connection is not None and connection.in_transaction:
+    if connection is not None and _is_in_transaction(connection):
         connection.rollback()
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    """Return whether a connection of sqlite3, psycopg or PyMySQL is in a transaction. Send nothing."""
+    if isinstance(connection, sqlite3.Connection):
+        return connection.in_transaction
+    if hasattr(connection, "server_status"):  # PyMySQL
+        return bool(connection.server_status & _MYSQL_IN_TRANSACTION)
+    return bool(connection.pgconn.transaction_status)

@@ -52,13 +52,11 @@ def bind(engine: Engine, lock: float, answer: float | None) -> None:
             "statement_timeout": answer,  # it does not apply to a commit
             "idle_in_transaction_session_timeout": answer,
         }
-        connection.autocommit = True
         with connection.cursor() as cursor:
             settings = ", ".join(
                 f"set_config('{name}', '{limit * 1000:.0f}', false)" for name, limit in seconds.items()
             )
             cursor.execute(f"SELECT {settings}")
-        connection.autocommit = False
 
     event.listen(engine, "connect", set_timeouts)
     if engine.dialect.driver == "psycopg":
