@@ -19,7 +19,7 @@ import click
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from calotype.config.plugins import Installed
 from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings

@@ -44,6 +44,13 @@ def test_importing_the_package_loads_no_large_library():
     assert {"pyramid", "sqlalchemy", "pydantic", "stevedore"} & set(done.stdout.split()) == set()
 
 
+def test_a_service_loads_no_library_of_the_commands():
+    code = "import sys, calotype.app, calotype.cli.pserve; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert {"click", "rich", "alembic"} & set(done.stdout.split()) == set()
+
+
 # ---------------------------------------------------------------- the core names no driver
 
 

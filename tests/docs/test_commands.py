@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from tests.docs.sentences import SOURCES
 from tests.support.pages import DOCS, ROOT
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from calotype.database import migrate
 from calotype.identity.token_file import TokenFile
 from tests.conftest import StartServer

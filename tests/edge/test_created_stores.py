@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from tests.support.server import write_ini
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from calotype.cli.pserve import main as pserve
 from tests.conftest import StartServer
 from tests.edge.mistakes import AT_START, Mistake

@@ -12,14 +12,14 @@ import click
 import pytest
 from packaging.requirements import Requirement
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from tests.support.server import ROOT, Server
 
 SCRIPT = Path(sys.executable).with_name("calotype-manage")
 #: A script that runs each line of standard input, because a process for each command would take long.
 EVERY = """
 import sys
-from calotype.cli import main
+from calotype.cli.manage import main
 for line in sys.stdin.readlines():  # all of it, so that commands with a question get no answer
     try:
         main(line.split())

@@ -172,6 +172,6 @@ def _pserve() -> object:
 
 
 def _manage() -> object:
-    from calotype.cli import main
+    from calotype.cli.manage import main
 
     return main(prog_name="calotype-manage")

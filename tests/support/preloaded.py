@@ -29,7 +29,7 @@ for _name in (
     "calotype.api.v1.views",
     "calotype.api.v2.views",
     "calotype.app",
-    "calotype.cli",
+    "calotype.cli.manage",
     "calotype.cli.pserve",
     "calotype.database.migrate",
     "alembic.command",

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from calotype.database import migrate
 from calotype.database.database import Database
 from calotype.database.processes import ServingProcess

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from calotype.cli import main
+from calotype.cli.manage import main
 
 LONGEST = "abcdefghijklmnopqrstuvwxyz_0123"
 #: Arguments of `new` -> the directory that it creates.

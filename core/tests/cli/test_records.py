@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from calotype.cli.records import print_records, show_time
 from tests.support.server import INI
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from calotype.cli import main
+from calotype.cli.manage import main
 from tests.support.server import INI
 from tests.support.workbench import Bench
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from calotype.app import open_stores
-from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
+from calotype.cli.manage import main as manage
 from calotype.identity.exposure import find_exposed
 from calotype.identity.token_file import TokenFile
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
-from calotype.cli import main as manage
+from calotype.cli.manage import main as manage
 from calotype.database.engine import build_engine
 from calotype.database.migrate import upgrade
 from tests.faults.campaign.databases import CALLS, Databases

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from calotype.app import open_service
-from calotype.cli import main as manage
 from calotype.cli.ini import load_settings
+from calotype.cli.manage import main as manage
 from calotype.service import Service
 from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.support.answers import Answer
