@@ -35,8 +35,11 @@ def measure_stores(report: Report, folder: Path, unknown: int) -> None:
     with started_backend("swift", folder / "swift") as settings:
         target = urlsplit(settings["S3_ENDPOINT"])
         with Throttle(target.hostname, target.port, SLOW) as slow:
-            ini = change_ini(folder / "slow.ini", {"app:main": store_settings(settings, slow.url)})
             for store in ("s3", "swift"):
+                keys = store_settings(settings, slow.url)
+                # A place belongs to one database, so each server has only the store that it uses.
+                keys = {key: text for key, text in keys.items() if key.startswith(f"store.{store}.")}
+                ini = change_ini(folder / f"{store}.ini", {"app:main": keys})
                 with Server(folder / f"slow-{store}", ini) as server:
                     report.peak(f"{store}, at start", server.peak_memory())
                     _upload_unknown(server, store, unknown)
