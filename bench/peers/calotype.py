@@ -21,18 +21,11 @@ BIN = Path(sys.executable).parent
 class Calotype(Peer):
     """Calotype with the classic dialect, in which one request creates an image with its bytes."""
 
-    def __init__(
-        self,
-        folder: Path,
-        settings: Mapping[str, str] | None = None,
-        name: str = US,
-        server: Mapping[str, str] | None = None,
-    ):
-        """Create the peer. `settings` and `server` replace values in two sections of calotype.ini."""
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None, name: str = US):
+        """Create the peer. `settings` replace values in `[app:main]` of calotype.ini."""
         super().__init__(folder)
         self.name = name
         self._settings = settings or {}
-        self._server = {"processes": str(PROCESSES), **(server or {})}
         self._ini = folder / "calotype.ini"
 
     @property
@@ -43,7 +36,7 @@ class Calotype(Peer):
     def prepare(self) -> None:
         changes = {
             "app:main": {"calotype.migrate": "false", **self._settings},
-            "server:main": self._server,
+            "server:main": {"processes": str(PROCESSES)},
             "logger_calotype": {"level": "WARNING"},
             "logger_server": {"level": "WARNING"},
         }
