@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,8 @@ def main() -> None:
     with common.run_folder(options.dir) as folder:
         for name, figures in _measured(plan, folder, wanted):
             print(name, {what: round(figure, 2) for what, figure in figures.items()}, file=sys.stderr)
-            points.add(name, Point(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", commit(), figures))
+            date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+            points.add(name, Point(date, commit(), os.getloadavg()[0], figures))
     _publish(plan, points, None if options.quick else options.page)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from calotype.config.messages import counted
 from growing import curves
 from growing.plan import CHECKS, DATABASES, READS, REQUESTS, WRITES, Plan, load_name, point_name
 from growing.points import Points
@@ -59,8 +60,12 @@ def _chart(
 
 
 def _measured(plan: Plan, points: Points) -> str:
-    """Name the commits of the points, and the points that are missing."""
-    lines = [f"- {len(names)} points on {when}" for when, names in points.commits().items()]
+    """Name the commits of the points and the load of the machine, and the points that are missing."""
+    lines = []
+    for when, measured in points.runs().items():
+        loads = [point.load for point in measured]
+        busy = f"load average of {min(loads):.1f} to {max(loads):.1f}"
+        lines.append(f"- {counted(len(measured), 'point')} on {when}, with a {busy}")
     missing = [name for name in plan.names() if name not in points]
     lines.append(f"- not measured: {', '.join(missing)}" if missing else "- none is missing")
     return "\n".join(["The points were measured one after another:", "", *lines])

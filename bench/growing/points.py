@@ -14,6 +14,8 @@ class Point:
 
     date: str
     commit: str
+    #: The load average of the machine when the point had been measured.
+    load: float
     figures: Mapping[str, float]
 
 
@@ -43,9 +45,9 @@ class Points:
         point = self._points.get(name)
         return None if point is None else point.figures.get(figure)
 
-    def commits(self) -> dict[str, list[str]]:
-        """Return the names of the points by the date and commit of their measurement."""
-        found: dict[str, list[str]] = {}
-        for name, point in self._points.items():
-            found.setdefault(f"{point.date} at {point.commit}", []).append(name)
+    def runs(self) -> dict[str, list[Point]]:
+        """Return the points by the date and commit of their measurement."""
+        found: dict[str, list[Point]] = {}
+        for point in self._points.values():
+            found.setdefault(f"{point.date} at {point.commit}", []).append(point)
         return found

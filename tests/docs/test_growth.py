@@ -39,27 +39,27 @@ def reads(growing: SimpleNamespace, milliseconds: float) -> dict[str, float]:
 def measured(growing: SimpleNamespace, *points: tuple[str, dict[str, float]]) -> Any:
     kept = growing.points.Points()
     for name, figures in points:
-        kept.add(name, growing.points.Point("2026-01-31", "abc", figures))
+        kept.add(name, growing.points.Point("2026-01-31", "abc", 1.5, figures))
     return kept
 
 
 def test_the_next_run_finds_the_points_of_the_last_one(growing: SimpleNamespace, tmp_path: Path) -> None:
     path = tmp_path / "var" / "growth.json"
-    growing.points.Points(path).add("load 1 8", growing.points.Point("2026-01-31", "abc", LOAD))
+    growing.points.Points(path).add("load 1 8", growing.points.Point("2026-01-31", "abc", 1.5, LOAD))
 
     found = growing.points.Points(path)
 
     assert "load 1 8" in found
     assert "load 1 64" not in found
     assert found.figure("load 1 8", "HEAD p99") == 2.5
-    assert found.commits() == {"2026-01-31 at abc": ["load 1 8"]}
+    assert [len(points) for points in found.runs().values()] == [1]
 
 
 def test_a_run_that_is_killed_while_it_writes_loses_no_earlier_point(
     growing: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "growth.json"
-    points, point = growing.points.Points(path), growing.points.Point("2026-01-31", "abc", LOAD)
+    points, point = growing.points.Points(path), growing.points.Point("2026-01-31", "abc", 1.5, LOAD)
     points.add("load 1 1", point)
     monkeypatch.setattr(Path, "replace", lambda self, target: 1 / 0)
 
@@ -75,7 +75,7 @@ def test_the_page_names_the_points_that_are_missing_and_the_commits_of_the_other
     plan = growing.plan.QUICK
     text = "\n".join(growing.page.parts(plan, measured(growing, ("load 1 8", LOAD)), "growth"))
 
-    assert "- 1 points on 2026-01-31 at abc" in text
+    assert "- 1 point on 2026-01-31 at abc, with a load average of 1.5 to 1.5" in text
     assert "- not measured: load 1 1, sqlite 100 reads" in text
     assert "| 8 | 900 /s, 1.0 / 2.5 ms, 25% refused |" in text
     assert "| 1 | - |" in text

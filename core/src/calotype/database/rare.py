@@ -19,6 +19,7 @@ _RARE = 2000
 def rarest(connection: Connection, listing: ImageQuery) -> Ids | None:
     """Return the query for the ids of the images that have the list's rarest name, tag or property.
 
+    It may also return images whose value only begins like the property's. The filters leave them out.
     Returns None if none of them is rare. Databases do not find that out by themselves: SQLite has no
     statistics, and those of PostgreSQL do not say how often a name and a value occur together.
     """
@@ -44,8 +45,9 @@ def _tagged(tag: str) -> Ids:
 
 
 def _described(name: str, value: str) -> Ids:
+    # The index has both columns, so that no row of the table is read.
     p = PropertyRow
-    return select(p.image_id).where(p.name == name, p.value_start == value[:VALUE_START], p.value == value)
+    return select(p.image_id).where(p.name == name, p.value_start == value[:VALUE_START])
 
 
 def _count(ids: Ids) -> Any:
