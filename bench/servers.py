@@ -49,6 +49,8 @@ def main() -> None:
         else Measuring(Figures(), FULL, rounds=options.rounds or 3, asked=1600, seconds=5)
     )
     found = all_rows(measuring.sizes)
+    if not options.quick:
+        print("This takes about 15 minutes on a quiet machine.", flush=True)
     with common.run_folder(options.memory) as folder:
         measure_in_memory(measuring, folder)
     with common.run_folder(options.dir) as folder:

@@ -18,7 +18,7 @@ from peers.peer import Peer
 from slow_clients import p99, peak_pss, read_slowly, send_slowly
 
 SENDERS = 200
-#: Seconds after which all slow clients have begun.
+#: Seconds after which all processes of a server serve, and all slow clients have begun.
 SETTLED = 3
 #: Without tokens, a caller is an address.
 ANOTHER = "127.0.0.2"
@@ -52,6 +52,7 @@ def measure_slow_clients(measuring: Measuring, servers: Sequence[Served]) -> Non
                     measuring.add("other-upload", server.name, _upload_of_another_caller(server))
             server.stop()
             server.start()
+            time.sleep(SETTLED)
 
 
 def _upload_of_another_caller(server: Peer) -> float:
