@@ -103,7 +103,7 @@ def _figure(row: Row, peer: str, figures: Figures) -> str:
     if median is None:
         return "-"
     if math.isinf(median):
-        return "no answer"
+        return "fails"
     return f"{_number(row, median)} ({_number(row, min(rounds))} to {_number(row, max(rounds))})"
 
 

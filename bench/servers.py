@@ -49,6 +49,8 @@ def main() -> None:
         else Measuring(Figures(), FULL, rounds=options.rounds or 3, asked=1600, seconds=5)
     )
     found = all_rows(measuring.sizes)
+    if not options.quick:
+        print("This takes about 15 minutes on a quiet machine.", flush=True)
     with common.run_folder(options.memory) as folder:
         measure_in_memory(measuring, folder)
     with common.run_folder(options.dir) as folder:
@@ -102,6 +104,8 @@ def own_rows(sizes: Sizes) -> list[Row]:
         Row("p99-idle", "p99 of HEAD, nothing else", "ms", more=False, digits=1),
         Row("p99-readers", f"p99 of HEAD, {readers}", "ms", more=False, digits=1),
         Row("p99-senders", f"p99 of HEAD, {senders}", "ms", more=False, digits=1),
+        Row("running", f"uploads that run, of {senders}", ""),
+        Row("other-upload", f"upload of 1 MiB by another caller, {senders}", "ms", more=False),
         Row("pss-readers", f"PSS of all processes, {readers}", "MiB", more=False),
         Row("pss-senders", f"PSS of all processes, {senders}", "MiB", more=False),
         Row("refused", "answer to a body of one byte too many", "ms", more=False, digits=1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -12,16 +13,21 @@ import comparison
 from client import Client, request
 from comparison import MIB, Measuring
 from crowd import at_once, meanwhile
+from peers.other_servers import Served
 from peers.peer import Peer
 from slow_clients import p99, peak_pss, read_slowly, send_slowly
 
 SENDERS = 200
+#: Seconds after which all processes of a server serve, and all slow clients have begun.
+SETTLED = 3
+#: Without tokens, a caller is an address.
+ANOTHER = "127.0.0.2"
 #: An upload during which the server gets SIGTERM: its blocks, their size and their interval in seconds.
 BLOCKS, BLOCK, INTERVAL = 40, 64 << 10, 0.1
 UPLOADS = 4
 
 
-def measure_slow_clients(measuring: Measuring, servers: Sequence[Peer]) -> None:
+def measure_slow_clients(measuring: Measuring, servers: Sequence[Served]) -> None:
     """Measure another caller's HEAD requests and the memory, alone and during slow transfers.
 
     Each server is started again afterwards, because slow clients may have left work behind.
@@ -38,11 +44,26 @@ def measure_slow_clients(measuring: Measuring, servers: Sequence[Peer]) -> None:
         }
         for kind, work in slow.items():
             with meanwhile(1, work):
-                time.sleep(1)
+                time.sleep(SETTLED)
                 measuring.add(f"p99-{kind}", server.name, p99(server, image_id, seconds))
                 measuring.add(f"pss-{kind}", server.name, peak_pss(server, 1) / MIB)
+                if kind == "senders":
+                    measuring.add("running", server.name, server.running_uploads())
+                    measuring.add("other-upload", server.name, _upload_of_another_caller(server))
             server.stop()
             server.start()
+            time.sleep(SETTLED)
+
+
+def _upload_of_another_caller(server: Peer) -> float:
+    """Return how long an upload of a MiB takes in milliseconds, or infinity if it fails."""
+    head = request("POST", "/images", MIB, {"Content-Type": "application/octet-stream"})
+    began = time.perf_counter()
+    with contextlib.suppress(OSError), server.connect(source=ANOTHER) as connection:
+        connection.sendall(head + bytes(MIB))
+        if connection.recv(4096).startswith(b"HTTP/1.1 200"):
+            return (time.perf_counter() - began) * 1000
+    return math.inf
 
 
 def measure_ends(measuring: Measuring, servers: Sequence[Peer]) -> None:

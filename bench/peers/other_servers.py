@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,11 @@ class Served(Calotype):
         size = self._cap + 1
         headers = {"Content_Type": "application/octet-stream", "x_image_meta_size": str(size)}
         return Refused("POST", "/images", headers, size)
+
+    def running_uploads(self) -> int:
+        """Return how many uploads the application has begun and not ended, from its database."""
+        with contextlib.closing(sqlite3.connect(self.folder / "calotype.sqlite", timeout=30)) as database:
+            return database.execute("SELECT count(*) FROM images WHERE status = 'saving'").fetchone()[0]
 
 
 class OwnServer(Served):

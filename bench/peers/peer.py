@@ -135,9 +135,11 @@ class Peer(ABC):
         """The file with the output of the peer's processes."""
         return self.folder / "log" / "server"
 
-    def connect(self, receive_buffer: int | None = None) -> socket.socket:
-        """Return a new connection, which the caller closes."""
+    def connect(self, receive_buffer: int | None = None, source: str | None = None) -> socket.socket:
+        """Return a new connection, which the caller closes. `source` is the client's address."""
         connection = socket.socket()
+        if source is not None:
+            connection.bind((source, 0))
         if receive_buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.settimeout(self.patience)
