@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import uuid
 
 import pytest
 
 from tests.support.server import OCTETS, Server, meta
+from tests.support.wire import PATIENCE, answer, head
 
 BYTES = b"chunk00000remainder"
 
@@ -169,6 +171,32 @@ def test_a_body_of_many_blocks_is_returned_unchanged(server: Server) -> None:
     assert image["size"] == 40 * 262144
     assert image["checksum"] == hashlib.md5(b"".join(blocks)).hexdigest()
     assert server.get(f"/images/{image['id']}").body == b"".join(blocks)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/images"),
+        ("PUT", "/images/{}"),
+        ("POST", "/v1/images"),
+        ("PUT", "/v2/images/{}/file"),
+        ("PUT", "/v2/images/{}/stage"),
+    ],
+)
+def test_an_upload_that_announces_more_than_the_cap_is_413_before_its_body(
+    start_server, method: str, path: str
+) -> None:
+    server = start_server({"calotype.image_size_cap": "1000"})
+    formats = meta(name="big", disk_format="raw", container_format="bare")
+    image_id = server.post("/images", formats).image["id"]
+    fields = {**OCTETS, **formats, "Content-Length": "1001"}
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        connection.sendall(head(path.format(image_id), *lines, method=method))
+        status, text = answer(connection)
+    assert status == 413
+    assert b"Denying attempt to upload image larger than 1000 bytes." in text
+    assert server.query("SELECT id, status FROM images") == [(image_id, "queued")]
 
 
 def test_an_image_over_the_cap_is_413_and_leaves_nothing(start_server) -> None:

@@ -151,7 +151,7 @@ class ImageLives(RuleBasedStateMachine):
         except NotQueued:
             assert before in (ACTIVE, KILLED)
         except InvalidRequest:
-            assert draft.size > CAP
+            assert max(draft.size or 0, length or 0) > CAP
             if to is None:
                 image_id = self.reserve(None, given_id=True)
         except ImageGone:

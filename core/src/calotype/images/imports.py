@@ -24,7 +24,7 @@ from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, UnknownStore, UnknownTarget, no_store
-from calotype.model.fields import InvalidRequest, RequestTooLarge, check_formats
+from calotype.model.fields import InvalidRequest, check_formats, check_size
 from calotype.model.images import Image
 from calotype.model.jobs import JobKind
 from calotype.model.policy import Caller
@@ -93,10 +93,12 @@ class Imports:
         """Stage bytes of a queued image for a later import. The image becomes `uploading`.
 
         Raises:
+            RequestTooLarge: the source announces more bytes than allowed; nothing was recorded.
             NotQueued: the image already has bytes, or is getting them.
             SourceError, StoreError, LimitReached: staging failed; the image is queued, without bytes.
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
+        check_size(source.length, self._settings)
         store = writable_store(self._stores, self._settings.staging_store)
         store.bulkhead.require_room()  # refuse before anything is recorded
         attempt = self._begin_staging(change, store, source.length)
@@ -171,9 +173,8 @@ class Imports:
         return self._write_uri(change, request, spec)
 
     def _with_agreed_size(self, change: Change) -> Change:
-        size, cap = change.agreed_size(None), self._settings.image_size_cap
-        if size is not None and size > cap:
-            raise RequestTooLarge(f"Denying attempt to upload image larger than {cap} bytes.")
+        size = change.agreed_size(None)
+        check_size(size, self._settings)
         return change.with_fields(size=size)
 
     @retry_on_conflict

@@ -27,7 +27,7 @@ from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
 from calotype.model.errors import NotAllowed, NotFound, NotQueued, Protected, UnknownStore, no_store
-from calotype.model.fields import RequestTooLarge, check_tag
+from calotype.model.fields import RequestTooLarge, check_size, check_tag
 from calotype.model.images import Image
 from calotype.model.policy import Caller
 from calotype.model.states import ALIVE, NEXT, Status
@@ -73,6 +73,7 @@ class Lifecycle(Upkeep):
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule; nothing was recorded.
+            RequestTooLarge: the source announces more bytes than allowed; nothing was recorded.
             DuplicateImage: the image's id is taken; nothing was recorded.
             LimitReached: the project's quota does not allow the upload; nothing was recorded.
             NotQueued: the image already has bytes, or an upload to it is running.
@@ -80,6 +81,7 @@ class Lifecycle(Upkeep):
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
         self._check(change)
+        check_size(source.length, self._settings)
         store = writable_store(self._stores, change.fields.store)
         store.bulkhead.require_room()  # refuse before anything is recorded
         expectations = Expectations(

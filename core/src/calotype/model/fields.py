@@ -100,6 +100,12 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def check_size(size: int | None, settings: Settings) -> None:
+    """Raise RequestTooLarge if an image of so many bytes is larger than allowed. None: they are unknown."""
+    if size is not None and size > settings.image_size_cap:
+        raise RequestTooLarge(f"Denying attempt to upload image larger than {settings.image_size_cap} bytes.")
+
+
 def check_fields(asked: ImageFields, settings: Settings) -> None:
     """Check that the fields keep all rules that do not depend on the image.
 
@@ -117,10 +123,7 @@ def check_fields(asked: ImageFields, settings: Settings) -> None:
     if asked.size is not None:
         if not 0 <= asked.size <= _SIZE_MAX:
             raise InvalidRequest(f"Invalid size: {asked.size} is not between 0 and {_SIZE_MAX}.")
-        if asked.size > settings.image_size_cap:
-            raise RequestTooLarge(
-                f"Denying attempt to upload image larger than {settings.image_size_cap} bytes."
-            )
+        check_size(asked.size, settings)
     for algorithm, digest in asked.digests.items():
         _check_text(f"{algorithm} digest", digest, 128)
     for name, value in asked.properties.items():
