@@ -15,7 +15,7 @@ ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
 #: The errors of a file system without O_TMPFILE: NFS, FUSE, some overlays.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 #: Bytes that are written before the disk begins with them.
-_WRITEBACK = 8 << 20
+_WRITEBACK = 32 << 20
 
 
 class Incoming:
@@ -54,10 +54,10 @@ class Incoming:
     def begin_writeback(self, written: int) -> None:
         """Let the disk begin with the `written` bytes, so that fsync has little left to wait for.
 
-        Otherwise, Linux begins when a tenth of its memory is dirty, or half a minute later. This advice
-        starts the writes, and waits for none; fsync still reports their errors.
+        Otherwise, Linux begins when a tenth of its memory is dirty, or half a minute later. With
+        POSIX_FADV_DONTNEED it begins now, without a wait. Errors of the writes remain for fsync to report.
         """
-        if written - self._begun >= _WRITEBACK:
+        if written - self._begun >= _WRITEBACK and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self.descriptor, self._begun, written - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = written
 
