@@ -43,7 +43,7 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
     task_class = Task
 
-    #: True from the arrival of a request until its worker has left the connection to the loop again.
+    #: True from the arrival of a request until its worker has given the connection back to the loop.
     is_served = False
     #: True if the client may still be sending when the response ends, and so needs time to read it.
     _lingers = False

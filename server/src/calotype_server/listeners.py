@@ -73,8 +73,7 @@ class Listener(BaseWSGIServer):
         """
         channel = self.task_dispatcher.serving.channel
         if channel is not None:
-            channel.is_served = bool(channel.requests)
-            self._map.look_at(channel.descriptor)
+            self._map.take_back(channel.descriptor)
         if channel is None or self.ending:
             super().pull_trigger()
 

@@ -56,32 +56,42 @@ class Poller(dict[int, Any]):
             dispatcher = self.get(descriptor)
             if dispatcher is None:
                 continue
-            if _is_busy(dispatcher):
+            if _is_served(dispatcher):
                 flags &= self._still_wanted(descriptor)
             if flags:
                 wasyncore.readwrite(dispatcher, flags)
-            if not dispatcher.accepting and not _is_busy(dispatcher):
+            if not dispatcher.accepting and not _is_served(dispatcher):
                 self.look_at(descriptor)
 
     def look_at(self, descriptor: int) -> None:
-        """Watch a dispatcher for the events that it waits for now.
-
-        While a request runs, only its worker calls this. Reading stays watched until an event comes: few
-        clients send anything before they have the response, so most requests need no call of epoll_ctl.
-        """
+        """Watch a dispatcher for the events that it waits for now. The loop calls this."""
         with self._asking:
-            dispatcher = self.get(descriptor)
-            if dispatcher is None:
-                return
-            kept = self._interest.get(descriptor, 0) & _READING if _is_busy(dispatcher) else 0
-            self._watch(descriptor, self._wanted(dispatcher) | kept)
-            if not dispatcher.accepting:
-                self._to_ask.discard(descriptor)
+            if descriptor in self:
+                self._ask(descriptor)
+
+    def take_back(self, descriptor: int) -> None:
+        """Watch a connection after its worker has changed it or ended its request. The worker calls this."""
+        with self._asking:
+            if descriptor in self:
+                self[descriptor].is_served = bool(self[descriptor].requests)
+                self._ask(descriptor)
+
+    def _ask(self, descriptor: int) -> None:
+        """Ask a dispatcher for the events that it waits for, and watch it for them.
+
+        While a request runs, reading stays watched until an event comes: few clients send anything before
+        they have the response, so most requests need no call of epoll_ctl.
+        """
+        dispatcher = self[descriptor]
+        kept = self._interest.get(descriptor, 0) & _READING if _is_served(dispatcher) else 0
+        self._watch(descriptor, self._wanted(dispatcher) | kept)
+        if not dispatcher.accepting:
+            self._to_ask.discard(descriptor)
 
     def _still_wanted(self, descriptor: int) -> int:
-        """Return the events to handle, and stop watching a connection for those that must wait."""
+        """Return the events to handle while a request runs, and stop watching for those that must wait."""
         with self._asking:
-            wanted = self._wanted(self[descriptor]) & self._interest.get(descriptor, 0)
+            wanted = self._wanted(self[descriptor]) & self._interest.get(descriptor, 0) & ~_READING
             self._watch(descriptor, wanted)
         return wanted | _ALWAYS if wanted else 0
 
@@ -112,6 +122,6 @@ class Poller(dict[int, Any]):
         self._epoll.close()
 
 
-def _is_busy(dispatcher: Any) -> bool:
+def _is_served(dispatcher: Any) -> bool:
     """Return whether a worker runs or is about to run a request of this connection."""
     return getattr(dispatcher, "is_served", False)
