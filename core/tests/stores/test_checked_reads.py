@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from calotype.stores import BlobChanged, StoreError
 from calotype.stores.blob_readers import LimitedReader, is_plain_file
 from calotype.stores.checked import CheckedStore
+from calotype.stores.measured import BLOCK
 from calotype.testing import Exploding, Trickle, pattern
 from core.tests.stores.checked import DATA, Bent, add, checked, read
 
@@ -63,6 +64,16 @@ def test_a_blob_that_ends_before_the_range_is_reported_as_changed_and_closed():
         store.get("blob:k", 6000, 1)
 
     assert source.closed
+
+
+@pytest.mark.parametrize(("length", "at_once"), [(BLOCK, True), (BLOCK + 1, False)])
+def test_a_short_range_is_read_in_the_call_that_opens_it(length: int, at_once: bool):
+    source = Trickle(pattern(length))
+    store = checked(get=lambda *range_: source)
+    reader = store.get("blob:k", 100, length, size=10 * BLOCK)
+
+    assert source.closed is at_once
+    assert b"".join(iter(lambda: reader.read(BLOCK), b"")) == pattern(length)
 
 
 def test_a_reader_that_fails_gets_the_stores_name():

@@ -69,7 +69,9 @@ class Bounds(StoreOptions):
         le=86400,
         description="how long a driver may transfer no byte, in seconds; then the transfer is abandoned",
     )
-    max_calls: int = Field(16, ge=1, description="maximum concurrent calls, including calls that hang")
+    max_calls: int = Field(
+        16, ge=1, description="maximum concurrent calls and reads of up to 512 KiB, including ones that hang"
+    )
     max_uploads: int = Field(12, ge=1, description="maximum concurrent uploads, including uploads that hang")
     max_downloads: int = Field(
         32,
