@@ -21,11 +21,14 @@ def parts(plan: Plan, points: Points, stem: str) -> list[str]:
     found = [_ABOUT, _measured(plan, points), "## Connections"]
     for what in REQUESTS:
         found += [f"### {what}", _loads(plan, points, what)]
-    found.append(f"![Requests per second by connections]({stem}-rates.svg)")
+    drawn = charts(plan, points)
+    if "rates" in drawn:
+        found.append(f"![Requests per second by connections]({stem}-rates.svg)")
     found += ["## Images", _verdicts(plan, points)]
     for database, name in DATABASES.items():
         found += [f"### {name}", _catalogues(plan, points, database)]
-        found.append(f"![Milliseconds by images on {name}]({stem}-{database}.svg)")
+        if database in drawn:
+            found.append(f"![Milliseconds by images on {name}]({stem}-{database}.svg)")
     return found
 
 
