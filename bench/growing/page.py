@@ -66,9 +66,13 @@ def _measured(plan: Plan, points: Points) -> str:
     """Name the commits of the points and the load of the machine, and the points that are missing."""
     lines = []
     for when, measured in points.runs().items():
-        loads = [point.load for point in measured]
-        busy = f"load average of {min(loads):.1f} to {max(loads):.1f}"
-        lines.append(f"- {counted(len(measured), 'point')} on {when}, with a {busy}")
+        loads = [point.load for point in measured if point.load is not None]
+        busy = (
+            f"a load average of {min(loads):.1f} to {max(loads):.1f}"
+            if loads
+            else "a load that was not noted"
+        )
+        lines.append(f"- {counted(len(measured), 'point')} on {when}, with {busy}")
     missing = [name for name in plan.names() if name not in points]
     lines.append(f"- not measured: {', '.join(missing)}" if missing else "- none is missing")
     return "\n".join(["The points were measured one after another:", "", *lines])
