@@ -59,22 +59,21 @@ class Catalogue:
             self.server.stop()
 
     def fill(self, count: int, *, located: bool) -> None:
-        """Add images until there are this many. With `located`, each one has a file."""
+        """Add images until there are this many. With `located`, each one has a location."""
         fill(self.url, self._pattern, range(self.count + 1, count + 1), located=located)
         self.count = count
-        if located:
-            self._link_files()
 
-    def _link_files(self) -> None:
+    def link_files(self) -> None:
+        """Give each location a file, which is a link to the file of the first image."""
         root = self.server.data_dir / "images"
         (source,) = root.glob(f"*/{self._pattern}.*")
+        for number in range(256):
+            (root / f"{number:02x}").mkdir(mode=0o750, exist_ok=True)
         for number, key in enumerate(self.select("SELECT key FROM image_locations WHERE state = 'stored'")):
             if number % _LINKS == _LINKS - 1:
                 source = Path(shutil.copy2(source, root / f".source-{number}"))
-            shard = root / key[:2]
-            shard.mkdir(mode=0o750, exist_ok=True)
             with contextlib.suppress(FileExistsError):
-                os.link(source, shard / key)
+                os.link(source, f"{root}/{key[:2]}/{key}")
         for left in root.glob(".source-*"):
             left.unlink()
 
@@ -169,6 +168,7 @@ def _measure_writes(catalogue: Catalogue, asked: int) -> dict[str, float]:
             for _ in range(asked)
         ]
         deletes = [_seconds(client, "DELETE", f"/images/{one['image']['id']}") for one in made]
+    catalogue.link_files()
     blobs = min(SWEPT, catalogue.count // 10)
     idle, _ = catalogue.manage("sweep")
     catalogue.doom(blobs)
@@ -178,6 +178,7 @@ def _measure_writes(catalogue: Catalogue, asked: int) -> dict[str, float]:
 
 def _measure_fsck(catalogue: Catalogue, asked: int) -> dict[str, float]:
     """Measure the rate of fsck without its start, which takes as long as an idle sweep."""
+    catalogue.link_files()
     idle, _ = catalogue.manage("sweep")
     busy, said = catalogue.manage("fsck", "--window=0")
     last = json.loads(said.splitlines()[-1])

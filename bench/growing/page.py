@@ -21,11 +21,14 @@ def parts(plan: Plan, points: Points, stem: str) -> list[str]:
     found = [_ABOUT, _measured(plan, points), "## Connections"]
     for what in REQUESTS:
         found += [f"### {what}", _loads(plan, points, what)]
-    found.append(f"![Requests per second by connections]({stem}-rates.svg)")
+    drawn = charts(plan, points)
+    if "rates" in drawn:
+        found.append(f"![Requests per second by connections]({stem}-rates.svg)")
     found += ["## Images", _verdicts(plan, points)]
     for database, name in DATABASES.items():
         found += [f"### {name}", _catalogues(plan, points, database)]
-        found.append(f"![Milliseconds by images on {name}]({stem}-{database}.svg)")
+        if database in drawn:
+            found.append(f"![Milliseconds by images on {name}]({stem}-{database}.svg)")
     return found
 
 
@@ -63,9 +66,13 @@ def _measured(plan: Plan, points: Points) -> str:
     """Name the commits of the points and the load of the machine, and the points that are missing."""
     lines = []
     for when, measured in points.runs().items():
-        loads = [point.load for point in measured]
-        busy = f"load average of {min(loads):.1f} to {max(loads):.1f}"
-        lines.append(f"- {counted(len(measured), 'point')} on {when}, with a {busy}")
+        loads = [point.load for point in measured if point.load is not None]
+        busy = (
+            f"a load average of {min(loads):.1f} to {max(loads):.1f}"
+            if loads
+            else "a load that was not noted"
+        )
+        lines.append(f"- {counted(len(measured), 'point')} on {when}, with {busy}")
     missing = [name for name in plan.names() if name not in points]
     lines.append(f"- not measured: {', '.join(missing)}" if missing else "- none is missing")
     return "\n".join(["The points were measured one after another:", "", *lines])

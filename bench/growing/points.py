@@ -14,8 +14,8 @@ class Point:
 
     date: str
     commit: str
-    #: The load average of the machine when the point had been measured.
-    load: float
+    #: The load average of the machine when the point had been measured; None if nobody noted it.
+    load: float | None
     figures: Mapping[str, float]
 
 
