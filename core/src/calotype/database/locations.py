@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
 
 from calotype.database.errors import StatusConflict
 from calotype.database.statements import Queries, now
@@ -16,6 +16,17 @@ from calotype.model.uploads import Lease, UploadAttempt
 from calotype.model.usage import Limits
 
 _LOCATIONS = LocationRow.__table__
+
+# Built once, because building a statement costs more than running it.
+_COMMIT = (
+    update(_LOCATIONS)
+    .where(
+        _LOCATIONS.c.key == bindparam("of_key"),
+        _LOCATIONS.c.state == LocationState.INTENDED,
+        _LOCATIONS.c.lease_owner == bindparam("by_owner"),
+    )
+    .values(lease_owner=None, lease_until=None)
+)
 
 
 class LocationQueries(Queries):
@@ -148,9 +159,9 @@ class LocationsUnit(UsageUnit):
         Raises:
             StatusConflict: `owner` no longer holds the attempt.
         """
-        mine = (_LOCATIONS.c.state == LocationState.INTENDED, _LOCATIONS.c.lease_owner == owner)
-        values = {"state": state, "location": location}
-        if not self._change_location(key, *mine, lease_owner=None, lease_until=None, **values):
+        self._whole.clear()
+        values = {"of_key": key, "by_owner": owner, "state": state, "location": location}
+        if self.connection.execute(_COMMIT, values).rowcount != 1:
             raise StatusConflict(key)
 
     def doom_location(
