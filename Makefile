@@ -96,7 +96,7 @@ tempest: $(VENV)/.dev  ## run Tempest's tests of Images v2 against the service a
 	$(BIN)/python -m tests.clients.tempest.run
 
 bench: $(VENV)/.dev $(PLAIN)/.installed  ## measure speed and memory and print a table (BENCH=... adds arguments)
-	$(BIN)/python bench/bench.py $(BENCH)
+	$(BIN)/python bench/solo.py $(BENCH)
 
 bench-worst: $(VENV)/.dev  ## measure the processor time of the worst request of each kind; rewrites docs/results/costs.md
 	$(BIN)/python bench/worst.py $(BENCH)
