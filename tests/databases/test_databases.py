@@ -99,6 +99,7 @@ def test_a_database_from_before_the_first_release_keeps_every_row(database: str)
     namespace = metadefs.create(
         NamespaceDraft("NS", contents=(DefinitionDraft(Kind.TAG, "old"),)), CALLERS["admin"]
     )
+    migrate.downgrade(engine, "core_1")
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0010'"))
         connection.execute(text("DROP TABLE alembic_version_metadefs"))
@@ -125,6 +126,7 @@ def test_an_interrupted_upgrade_can_be_repeated(database: str) -> None:
         connection.execute(text("DELETE FROM alembic_version_metadefs"))
         connection.execute(text("DROP TABLE audit"))
         connection.execute(text("ALTER TABLE jobs DROP INDEX ix_jobs_open"))
+        connection.execute(text("ALTER TABLE images DROP INDEX ix_images_name"))
         connection.execute(text("DROP TABLE metadef_definitions"))
         connection.execute(text("DELETE FROM metadef_resource_types WHERE name = 'OS::Glance::Image'"))
 
