@@ -186,16 +186,16 @@ def test_a_body_of_many_blocks_is_returned_unchanged(server: Server) -> None:
 def test_an_upload_that_announces_more_than_the_cap_is_413_before_its_body(
     start_server, method: str, path: str
 ) -> None:
-    server = start_server({"calotype.image_size_cap": "1000"})
+    server = start_server({"calotype.image_size_cap": "1MiB"})  # the server streams bodies of this size
     formats = meta(name="big", disk_format="raw", container_format="bare")
     image_id = server.post("/images", formats).image["id"]
-    fields = {**OCTETS, **formats, "Content-Length": "1001"}
+    fields = {**OCTETS, **formats, "Content-Length": str((1 << 20) + 1)}
     lines = [f"{name}: {value}" for name, value in fields.items()]
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(head(path.format(image_id), *lines, method=method))
         status, text = answer(connection)
     assert status == 413
-    assert b"Denying attempt to upload image larger than 1000 bytes." in text
+    assert b"Denying attempt to upload image larger than 1048576 bytes." in text
     assert server.query("SELECT id, status FROM images") == [(image_id, "queued")]
 
 
