@@ -139,7 +139,7 @@ class CheckedStore(Copier):
         Raises:
             BlobNotFound, Unavailable: see `Store.get`.
         """
-        return self._read_at_once(partial(self.driver.get, location), most)
+        return self._read_at_once(lambda: self.driver.get(location), most)
 
     def _read_at_once(self, get: Callable[[], Reader], most: int) -> bytes:
         """Open a reader, read up to `most` bytes and close it, in one call of the bulkhead.
