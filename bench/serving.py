@@ -1,4 +1,4 @@
-"""What distinguishes servers of the same application: slow clients, the end, and names with `_`."""
+"""Measure how servers of the same application differ: slow clients, their end, and header names with `_`."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Slot:
 
 
 class Serving(threading.local):
-    """What the current thread serves."""
+    """The connection whose request the current thread runs, or ran last."""
 
     channel: Channel | None = None
 
