@@ -1,4 +1,4 @@
-"""Measure how servers of the same application differ: slow clients, their end, and header names with `_`."""
+"""Measure how servers of one application differ: slow clients, their end, and header names with `_`."""
 
 from __future__ import annotations
 
