@@ -101,7 +101,7 @@ def new_id() -> str:
 
 
 def check_size(size: int | None, settings: Settings) -> None:
-    """Raise RequestTooLarge if `size` bytes are more than an image may have. Accept an unknown size (None)."""
+    """Raise RequestTooLarge if an image may not have `size` bytes. Accept an unknown size (None)."""
     if size is not None and size > settings.image_size_cap:
         raise RequestTooLarge(f"Denying attempt to upload image larger than {settings.image_size_cap} bytes.")
 
