@@ -21,6 +21,7 @@ from calotype.database.rights import locked_for, require
 from calotype.images.downloads import Reading
 from calotype.images.imports import Imports, external_store, writable_store
 from calotype.images.members import Members
+from calotype.images.sessions import Sessions
 from calotype.images.upkeep import Upkeep
 from calotype.images.writing import UNQUEUED, ChangeWriter
 from calotype.model import policy
@@ -41,7 +42,8 @@ from calotype.transfers.readers import Source
 class Lifecycle(Upkeep):
     """The verbs on images, for one database and one catalog of stores. All threads share an instance.
 
-    `members` shares images, `reading` reads bytes, and `imports` stages and imports bytes.
+    `members` shares images, `reading` reads bytes, `imports` stages and imports bytes, and `sessions` takes
+    bytes in chunks.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -51,6 +53,7 @@ class Lifecycle(Upkeep):
         self.members = Members(database, settings)
         self.reading = Reading(stores, self.copies)
         self.imports = Imports(database, stores, settings, self._transfers)
+        self.sessions = Sessions()
 
     @retry_on_conflict
     def reserve(self, change: Change) -> Image:
