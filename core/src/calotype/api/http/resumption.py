@@ -21,10 +21,12 @@ from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.http.uploads import UploadBody
 from calotype.api.http.versions import base_url
-from calotype.images.sessions import Chunk, UploadSession
 from calotype.model.change import Change
 from calotype.model.images import Image
+from calotype.model.sessions import UploadSession
 from calotype.model.states import Status
+from calotype.transfers.readers import Source
+from calotype.transfers.sessions.chunks import Chunk
 
 COMPLETE, OFFSET, LENGTH, LIMIT = "Upload-Complete", "Upload-Offset", "Upload-Length", "Upload-Limit"
 #: The version of the draft. Only a client of the same version gets status 104 (its appendix on versions).
@@ -98,14 +100,14 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
     return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
 
 
-def read_length(request: Request, body: UploadBody, offset: int = 0) -> int | None:
+def read_length(request: Request, content: Source, offset: int = 0) -> int | None:
     """Return the length of the whole image if the request tells it, directly or by ending the upload.
 
     Raises:
         Problem: the headers tell different lengths.
     """
     declared = read_number(request, LENGTH)
-    end = None if body.length is None else offset + body.length
+    end = None if content.length is None else offset + content.length
     if declared is not None and end is not None:
         if end > declared or (end < declared and read_complete(request)):
             raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
