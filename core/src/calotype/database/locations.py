@@ -129,6 +129,10 @@ class LocationsUnit(UsageUnit):
             on_failure=attempt.on_failure,
         )
 
+    def begin_session(self, image_id: str, key: str, store: str, counted: int) -> None:
+        """Record the key of an upload session, whose bytes arrive in parts."""
+        self._add_location(image_id, key, store, state=LocationState.PARTIAL, counted=counted)
+
     def add_external(self, image_id: str, key: str, store: str, location: str) -> None:
         """Record an external location as the image's bytes."""
         stored = LocationState.STORED

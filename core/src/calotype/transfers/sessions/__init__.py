@@ -1,1 +1,1 @@
-"""The bytes of upload sessions: chunks as they arrive, the parts that are kept of them, and their assembly."""
+"""The bytes of upload sessions: chunks that arrive, the parts that are kept, and their assembly."""
