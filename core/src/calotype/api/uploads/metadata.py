@@ -89,7 +89,7 @@ def read_existing(given: Mapping[str, str]) -> ImageFields:
     refused = sorted(key for key in given if key in _FIELDS - {"name"} or key.startswith(PROPERTY))
     if refused:
         raise InvalidRequest(
-            f"{METADATA}: {quoted(refused[0])} cannot be set together with {IMAGE_ID}: change the image first."
+            f"{METADATA}: {quoted(refused[0])} cannot be set with {IMAGE_ID}: change the image first."
         )
     return ImageFields(store=given.get("store") or None)
 
