@@ -155,6 +155,11 @@ class LocationsUnit(UsageUnit):
             self.count(project, limits, size=size - counted)
             self._change_location(key, counted=size)
 
+    def take_session(self, key: str, owner: str) -> bool:
+        """Give `owner` the key of an upload session, so that it can commit; return whether there was one."""
+        values = {"state": LocationState.INTENDED, "lease_owner": owner}
+        return self._change_location(key, _LOCATIONS.c.state == LocationState.PARTIAL, **values)
+
     def commit_location(
         self, key: str, owner: str, location: str, state: LocationState = LocationState.STORED
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import PartRow, SessionRow, UsageRow
 from calotype.model.sessions import (
     LIVING,
+    TAKING,
     Demands,
     Grid,
     PartState,
@@ -73,13 +74,12 @@ class Sessions(Queries):
 
     def expired(self, at: datetime.datetime, limit: int) -> list[UploadSession]:
         """Return at most `limit` sessions that have expired at this time, but have not ended."""
-        taking = (SessionStatus.OPEN, SessionStatus.COMPLETE)
-        found = select(_SESSIONS).where(_S.status.in_(taking), _S.expires_at < at).limit(limit)
+        found = select(_SESSIONS).where(_S.status.in_(TAKING), _S.expires_at < at).limit(limit)
         return [_session(row) for row in self._all(found)]
 
     def ended(self, at: datetime.datetime, limit: int) -> list[UploadSession]:
         """Return at most `limit` ended sessions that have no parts and may be forgotten at this time."""
-        over = tuple(set(SessionStatus) - LIVING)
+        over = set(SessionStatus) - LIVING
         parts = select(_P.session_id).where(_P.session_id == _S.id).exists()
         found = select(_SESSIONS).where(_S.status.in_(over), _S.expires_at < at, ~parts).limit(limit)
         return [_session(row) for row in self._all(found)]
@@ -93,10 +93,12 @@ class Sessions(Queries):
         found = select(_SESSIONS).where(waits).order_by(_S.lease_until).limit(limit)
         return [_session(row) for row in self._all(found)]
 
-    def removable_parts(self, limit: int) -> list[StoredPart]:
-        """Return at most `limit` parts whose blobs must be removed from the staging store."""
-        found = select(_PARTS).where(_P.state == PartState.PENDING_DELETE).limit(limit)
-        return [_part(row) for row in self._all(found)]
+    def removable_parts(self, limit: int, session_id: str | None = None) -> list[StoredPart]:
+        """Return at most `limit` parts, of all sessions or of one, whose blobs must be removed."""
+        found = select(_PARTS).where(_P.state == PartState.PENDING_DELETE)
+        if session_id is not None:
+            found = found.where(_P.session_id == session_id)
+        return [_part(row) for row in self._all(found.limit(limit))]
 
     def keys_in(self, store: str) -> list[str]:
         """Return the keys of all parts in a staging store."""
@@ -112,12 +114,8 @@ class SessionsUnit(UnitPart):
 
     def add(self, session: UploadSession) -> None:
         """Insert a session."""
-        row, grid = asdict(session), session.grid or Grid(0)
+        row = {**_columns(asdict(session)), **_grid_columns(session.grid), "created_at": now()}
         del row["grid"]
-        for field, column in _RENAMED.items():
-            row[column] = row.pop(field)
-        row |= {"cell_size": grid.size or None, "cell_step": grid.step, "cell_max": grid.largest}
-        row["created_at"] = now()
         self.connection.execute(insert(_SESSIONS), row)
 
     def find(self, session_id: str) -> UploadSession | None:
@@ -142,9 +140,14 @@ class SessionsUnit(UnitPart):
         counted = select(func.count()).select_from(_SESSIONS).where(mine, _S.status.in_(LIVING))
         return self.connection.execute(counted).scalar_one()
 
-    def change(self, session_id: str, allowed: Collection[SessionStatus] = LIVING, **values: Any) -> bool:
-        """Set columns of a session if its status is one of the allowed; return whether it was."""
-        return self._swap(_SESSIONS, _S.id == session_id, _S.status.in_(allowed), **values)
+    def change(self, session_id: str, fields: Mapping[str, Any]) -> bool:
+        """Set fields of a session if it has not ended; return whether it has not."""
+        return self._swap(_SESSIONS, _S.id == session_id, _S.status.in_(LIVING), **_columns(fields))
+
+    def set_upload(self, session_id: str, token: str, grid: Grid | None) -> bool:
+        """Record the upload in parts that the driver has begun; return whether the session still is open."""
+        is_open = (_S.id == session_id, _S.status.in_(TAKING))
+        return self._swap(_SESSIONS, *is_open, token=token, **_grid_columns(grid))
 
     def claim(self, seen: UploadSession, owner: str, until: datetime.datetime) -> bool:
         """Take the lease on a session, and return True; return False if the session changed since `seen`."""
@@ -185,6 +188,18 @@ class SessionsUnit(UnitPart):
         within = _PARTS_OF.where(_P.start < end, _P.start + _P.size > start)
         return [_part(row) for row in self.connection.execute(within, {"session_id": session_id})]
 
+    def bytes_of(self, session_id: str) -> int:
+        """Return the number of bytes in the stored parts of a session."""
+        counted = select(func.coalesce(func.sum(_P.size), 0))
+        mine = counted.where(_P.session_id == session_id, _P.state == PartState.STORED)
+        return int(self.connection.execute(mine).scalar_one())
+
+    def end_of_parts(self, session_id: str) -> int:
+        """Return the end of the last stored part of a session; 0 if it has none."""
+        last = select(func.coalesce(func.max(_P.start + _P.size), 0))
+        mine = last.where(_P.session_id == session_id, _P.state == PartState.STORED)
+        return int(self.connection.execute(mine).scalar_one())
+
     def end_of_run(self, session_id: str, position: int) -> int:
         """Return the end of the stored parts that follow each other without a gap from this position."""
         later = _PARTS_OF.where(_P.start >= position)
@@ -198,6 +213,12 @@ class SessionsUnit(UnitPart):
         """Give the stored parts of a session to another one, and add `distance` to their positions."""
         moved = update(_PARTS).where(_P.session_id == session_id, _P.state == PartState.STORED)
         self.connection.execute(moved.values(session_id=to, start=_P.start + distance))
+
+    def cancel_part(self, part: StoredPart) -> bool:
+        """Mark the blob of a part for removal if the part is not kept yet; return whether it was not."""
+        return self._swap(
+            _PARTS, _P.id == part.id, _P.state == PartState.SENDING, state=PartState.PENDING_DELETE
+        )
 
     def drop_part(self, part: StoredPart) -> None:
         """Mark a part's blob for removal, or forget the part if it has no blob of its own."""
@@ -215,6 +236,17 @@ class SessionsUnit(UnitPart):
     def forget_part(self, part_id: str) -> None:
         """Remove the row of a part whose bytes are gone."""
         self.connection.execute(delete(_PARTS).where(_P.id == part_id))
+
+
+def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a session for these fields."""
+    return {_RENAMED.get(field, field): value for field, value in fields.items()}
+
+
+def _grid_columns(grid: Grid | None) -> dict[str, Any]:
+    if grid is None:
+        return {"cell_size": None, "cell_step": None, "cell_max": None}
+    return {"cell_size": grid.size, "cell_step": grid.step, "cell_max": grid.largest}
 
 
 def _session(row: Row[Any]) -> UploadSession:

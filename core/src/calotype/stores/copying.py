@@ -80,7 +80,7 @@ class Copier(Guard):
 
 
 class Patience:
-    """A stand-in for progress that is unknown: a copy of `size` bytes counts as idle after its expected end."""
+    """A stand-in for unknown progress: a copy of `size` bytes counts as idle after its expected end."""
 
     def __init__(self, size: int):
         self._expected = time.monotonic() + size / COPY_RATE
