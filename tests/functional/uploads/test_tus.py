@@ -208,7 +208,7 @@ def test_an_existing_image_gets_the_bytes(tus: TusClient) -> None:
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TusClient]:
     folder = tmp_path_factory.mktemp("hasty")
-    settings = {"calotype.upload_expiry": "1", "calotype.sweep_interval": "0.2"}
+    settings = {"calotype.upload_expiry": "3", "calotype.sweep_interval": "0.2"}
     running = Server(folder, write_ini(folder, settings))
     yield TusClient(running)
     running.stop()
