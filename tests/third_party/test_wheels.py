@@ -112,7 +112,7 @@ def test_the_client_is_a_wheel_of_its_own_with_a_command(wheels: dict[str, Path]
 
 
 def test_the_core_contains_the_dialects_and_neither_drivers_nor_extensions(wheels: dict[str, Path]) -> None:
-    assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2"}
+    assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2", "uploads"}
     assert entry_points(wheels["core"]) == entry_points(wheels["core"], "calotype.extensions") == {}
 
 
