@@ -35,7 +35,10 @@ def read_tour(page: Path) -> tuple[list[str], list[str]]:
     return commands, printed
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "api.md", DOCS / "uploads.md"], ids=lambda page: page.name)
+PAGES = [ROOT / "README.md", DOCS / "api.md", DOCS / "uploads.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_print_what_the_page_says(page: Path, fresh_server: Server, tmp_path: Path) -> None:
     commands, printed = read_tour(page)
     assert ADDRESS in commands[0]
