@@ -95,18 +95,8 @@ class Settings(BaseModel):
     )
     cors_headers: tuple[str, ...] = Field(
         (
-            "accept",
-            "content-type",
-            "if-*",
-            "openstack-*",
-            "range",
-            "tus-resumable",
-            "upload-*",
-            "x-auth-token",
-            "x-glance-*",
-            "x-http-method-override",
-            "x-image-meta-*",
-            "x-openstack-*",
+            *("accept", "content-type", "if-*", "openstack-*", "range", "tus-resumable", "upload-*"),
+            *("x-auth-token", "x-glance-*", "x-http-method-override", "x-image-meta-*", "x-openstack-*"),
             "x-request-id",
         ),
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
