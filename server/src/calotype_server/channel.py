@@ -105,7 +105,6 @@ class Channel(HTTPChannel):
                 self._serve_with_body(request)
             else:
                 super().service()
-        self.server.publish_load()
 
     def _serve_with_body(self, request: RequestParser) -> None:
         connection, request.slot = None, self.server.task_dispatcher.slot(self)

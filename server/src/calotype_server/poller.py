@@ -15,6 +15,8 @@ from typing import Any
 
 from waitress import wasyncore
 
+from calotype_server.busy import Busy
+
 #: The events for reading.
 _READING = select.EPOLLIN | select.EPOLLPRI
 #: The events that epoll reports even if nothing waits for them.
@@ -27,6 +29,8 @@ class Poller(dict[int, Any]):
     def __init__(self) -> None:
         super().__init__()
         self._epoll = select.epoll()
+        #: The connections that are busy.
+        self.busy = Busy()
         #: The events that each descriptor is watched for. Descriptors without events are not watched,
         #: because epoll would report their hang-up for ever.
         self._interest: dict[int, int] = {}
@@ -42,6 +46,7 @@ class Poller(dict[int, Any]):
     def __delitem__(self, descriptor: int) -> None:
         with self._asking:
             super().__delitem__(descriptor)
+            self.busy.remove(descriptor)
             self._to_ask.discard(descriptor)
             self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
@@ -62,6 +67,10 @@ class Poller(dict[int, Any]):
                 wasyncore.readwrite(dispatcher, flags)
             if not dispatcher.accepting and not _is_served(dispatcher):
                 self.look_at(descriptor)
+
+    def count_busy(self) -> int:
+        """Return how many connections are busy. The loop calls this."""
+        return self.busy.count(lambda descriptor: _is_served(self.get(descriptor)))
 
     def look_at(self, descriptor: int) -> None:
         """Watch a dispatcher for the events that it waits for now. The loop calls this."""

@@ -122,11 +122,6 @@ class Turns:
         """Return how many requests wait."""
         return len(self._uploads) + sum(len(account.waiting) for account in self._waiting.values())
 
-    @property
-    def running(self) -> int:
-        """The number of running requests, except those that only wait for others."""
-        return len(self._running)
-
     def append(self, task: Channel) -> None:
         """Add a request that waits for its turn."""
         caller, now = task.caller, time.monotonic()
