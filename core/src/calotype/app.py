@@ -219,6 +219,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.set_default_permission(policy.NEVER)  # so that a view without a permission is closed
     metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
+    metrics.collect_listeners(service.lifecycle.feed)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store

@@ -30,7 +30,7 @@ from calotype.stores.bulkhead import STAND_IN
 
 #: Seconds that a request waits by default, and at most.
 _TIMEOUT = 60
-_TIMEOUT_MAX = 300
+TIMEOUT_MAX = 300
 #: The key in the memory of a pause.
 _WAIT = "calotype.wait"
 
@@ -123,8 +123,8 @@ def _read_wait(request: Request) -> _Wait | None:
     if wanted is None:
         return None
     text = request.GET.get("timeout", str(_TIMEOUT))
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= _TIMEOUT_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= TIMEOUT_MAX):
         raise InvalidRequest(
-            f"Invalid timeout: it must be a number of seconds from 0 to {_TIMEOUT_MAX}, not {quoted(text)}."
+            f"Invalid timeout: it must be a number of seconds from 0 to {TIMEOUT_MAX}, not {quoted(text)}."
         )
     return _Wait(Status(wanted), time.monotonic() + int(text))
