@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 from pyramid.config import Configurator
@@ -51,8 +51,17 @@ class EventStream:
         self._feed: Feed = request.lifecycle.feed
         self._release_worker = STAND_IN.get()
         self._next_beat = time.monotonic() + _HEARTBEAT
+        self._blocks = self._stream()
 
     def __iter__(self) -> Iterator[bytes]:
+        return self._blocks
+
+    def close(self) -> None:
+        """End the subscription. The server calls this, even if the client has left."""
+        self._blocks.close()
+        self._feed.end(self._subscription)
+
+    def _stream(self) -> Generator[bytes, None, None]:
         subscription, seen = self._subscription, set[int | None]()
         start = subscription.position if self._after is None else min(self._after, subscription.position)
         yield b"retry: %d\nid: %d\n\n" % (_RETRY, start)
@@ -77,10 +86,6 @@ class EventStream:
                     return
                 yield b": still here\nid: %d\n\n" % position
             yield b""
-
-    def close(self) -> None:
-        """End the subscription. The server calls this, even if the client has left."""
-        self._feed.end(self._subscription)
 
     def _past(self, after: int) -> Iterator[list[News]]:
         with self._release_worker():
