@@ -176,7 +176,7 @@ def _p99(found: list[float]) -> float:
 
 def read_options() -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listeners", type=int, default=500)
     parser.add_argument("--waiters", type=int, default=200)
     parser.add_argument("--dir", type=Path, help="folder for data; default: a temporary one")

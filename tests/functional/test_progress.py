@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from json import dumps
 
 import pytest
 
-from tests.functional.test_processes import pids
 from tests.conftest import StartServer
+from tests.functional.test_processes import pids
 from tests.support.events import Listener
 from tests.support.server import OCTETS, Server
 from tests.support.v2 import stores
@@ -140,11 +141,12 @@ def test_an_import_shows_each_store(start_server: StartServer, web: Web) -> None
     document = b'{"disk_format": "raw", "container_format": "bare"}'
     json = {"Content-Type": "application/json"}
     image_id = server.post("/v2/images", json, document).json["id"]
-    order = (
-        '{"method": {"name": "web-download", "uri": "http://127.0.0.1:%d/slow"}, "stores": ["fast", "cold"]}'
-        % web.port
-    )
-    assert server.post(f"/v2/images/{image_id}/import", json, order.encode()).status == 202
+    order = {
+        "method": {"name": "web-download", "uri": f"http://127.0.0.1:{web.port}/slow"},
+        "stores": ["fast", "cold"],
+    }
+    body = dumps(order).encode()
+    assert server.post(f"/v2/images/{image_id}/import", json, body).status == 202
     found = wait_for(lambda: progress(server, image_id), lambda one: one["bytes"] == 2 << 20, seconds=20)
     assert (found["phase"], found["total"]) == ("importing", 8 << 20)
     states = {one["store"]: one["state"] for one in found["stores"]}
@@ -156,5 +158,3 @@ def test_an_import_shows_each_store(start_server: StartServer, web: Web) -> None
 
 def test_an_image_that_the_caller_may_not_see_has_no_progress(server: Server) -> None:
     assert server.get("/v2/images/00000000-0000-4000-8000-00000000dead/progress").status == 404
-
-

@@ -35,4 +35,4 @@ def test_pauses_grow_up_to_a_limit() -> None:
 
 
 def test_a_webhook_can_name_every_kind_of_event() -> None:
-    assert KINDS == tuple(map(str, EventKind))
+    assert tuple(map(str, EventKind)) == KINDS

@@ -44,7 +44,7 @@ class Pause:
     @property
     def ending(self) -> bool:
         """True if the server is about to end. The application must then end the response soon."""
-        return self._channel.server.ending
+        return bool(self._channel.server.ending)
 
     def enable(self) -> None:
         """From now on, an empty block of the response's body means that the response pauses until `wake`."""

@@ -22,7 +22,7 @@ class WebhookOptions(Options):
 
     url: str = Field(description="the URL that receives the events, by POST")
     secret: SecretStr = Field(
-        description="the key that signs deliveries: `whsec_` and base64, or any text of at least 24 characters"
+        description="the key that signs deliveries: `whsec_` and base64, or a text of at least 24 characters"
     )
     events: tuple[Kind, ...] = Field(KINDS, min_length=1, description="the kinds of events to deliver")
     timeout: Seconds = Field(10, gt=0, description="seconds to wait for the receiver's response")

@@ -169,9 +169,8 @@ def _webhooks(texts: Mapping[str, str], section: Section) -> dict[str, WebhookOp
                 f"{prefix}{next(iter(given))}",
                 f"{prefix.rstrip('.')}: a webhook's name has at most 63 lower-case letters, digits, - and _",
             )
-        wording = Wording("option", source_of=lambda key, prefix=prefix: section.sources(prefix + key))
         try:
-            found[name] = read(WebhookOptions, given, wording)
+            found[name] = read(WebhookOptions, given, Wording("option"))
         except InvalidText as error:
             place = located(section.variables.get("__file__"), f"{prefix}{error.key}", prefix)
             raise SettingsError(f"{place}webhook '{name}': {error}") from None

@@ -77,9 +77,7 @@ class Outbox:
         """Note an event. A second one of the same kind and image only replaces its reason."""
         self._noted.setdefault(image_id, {})[kind] = reason
 
-    def note_move(
-        self, image_id: str, before: Collection[Status], after: Status, reason: str | None
-    ) -> None:
+    def note_move(self, image_id: str, before: Collection[Status], after: Status, reason: str | None) -> None:
         """Note the event for a change of status."""
         was_deleted = Status.DELETED in before
         if after is Status.DELETED:

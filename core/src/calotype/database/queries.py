@@ -214,9 +214,9 @@ _SORTED = {column.name: _never_null(column.name) for column in _IMAGES.c}
 _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
 _FIND_LOCKED = _FIND.with_for_update()
 _FIND_ALL = select(_IMAGES).where(_IMAGES.c.id.in_(bindparam("image_ids", expanding=True)))
-_MEMBERS_OF = select(
-    *(MemberRow.__table__.c[name] for name in ("image_id", *_MEMBER))
-).where(MemberRow.image_id.in_(bindparam("image_ids", expanding=True)))
+_MEMBERS_OF = select(*(MemberRow.__table__.c[name] for name in ("image_id", *_MEMBER))).where(
+    MemberRow.image_id.in_(bindparam("image_ids", expanding=True))
+)
 _FIND_IN = {
     scope: _FIND.where(
         or_(*_seen(scope, bindparam("project", type_=String), None, community=scope is Scope.VISIBLE))

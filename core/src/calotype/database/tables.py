@@ -207,7 +207,7 @@ class LocationRow(Base):
     created_at: Mapped[datetime.datetime]
     # Bytes that the upload attempt has announced; null if it has announced none.
     announced: Mapped[int | None] = mapped_column(BigInteger)
-    # Bytes that the upload attempt has moved so far, and the time when the process that moves them wrote this.
+    # Bytes that the upload attempt has moved so far, and the time when its process wrote this.
     moved: Mapped[int | None] = mapped_column(BigInteger)
     moved_at: Mapped[datetime.datetime | None]
     # The time when the scrubber last compared the bytes with the image's hash.

@@ -59,9 +59,11 @@ class _Wait:
         """Return whether an upload or an import has failed since the wait began."""
         if self.subscription is None:
             return False
-        events = [one.event for one in self.subscription.take()]
         since = self.subscription.newest
-        return any(event.kind is EventKind.FAILED and event.number > since for event in events)
+        return any(
+            news.event.kind is EventKind.FAILED and (news.number or 0) > since
+            for news in self.subscription.take()
+        )
 
 
 def when_ready(view: View) -> View:
