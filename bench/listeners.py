@@ -16,6 +16,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import processes
@@ -30,6 +31,16 @@ from server import Server, change_ini
 #: Seconds of each measurement, and between two requests of the measured caller.
 _SECONDS = 20
 _PAUSE = 0.01
+
+
+@dataclass(frozen=True)
+class Row:
+    """The durations of HEAD requests in seconds, the processor's load, and the memory in bytes."""
+
+    name: str
+    times: list[float]
+    cpu: float
+    memory: int
 
 
 class Crowd:
@@ -86,9 +97,8 @@ def main() -> None:
 
 def measure(
     server: Server, options: argparse.Namespace, listening: str, measured: str
-) -> tuple[list[tuple[str, list[float], int]], int]:
+) -> tuple[list[Row], int]:
     """Return the times of HEAD requests and the memory in each state, and the number of events received."""
-    pid = server.process.pid
     with Client(server) as client:
         document = b'{"disk_format": "raw", "container_format": "bare", "visibility": "shared"}'
         made = client.ask(
@@ -102,7 +112,7 @@ def measure(
         )["id"]
     with changing(server, image, listening):
         times(server, own, measured, 3)  # warm up
-        rows = [("alone", times(server, own, measured, _SECONDS), processes.proportional_memory(pid))]
+        rows = [measured_row("alone", server, own, measured)]
         token = f"Host: localhost\r\nX-Auth-Token: {listening}\r\n\r\n"
         listeners = Crowd(server, f"GET /events HTTP/1.1\r\n{token}".encode(), options.listeners)
         wait = f"GET /v2/images/{image}?wait=active&timeout=300 HTTP/1.1\r\n{token}".encode()
@@ -110,11 +120,19 @@ def measure(
         time.sleep(3)
         try:
             name = f"with {options.listeners} listeners and {options.waiters} waiters"
-            rows.append((name, times(server, own, measured, _SECONDS), processes.proportional_memory(pid)))
+            rows.append(measured_row(name, server, own, measured))
         finally:
             listeners.close()
             waiters.close()
     return rows, listeners.received
+
+
+def measured_row(name: str, server: Server, image: str, token: str) -> Row:
+    """Measure HEAD requests, processor time and memory."""
+    cpu = server.cpu_seconds()
+    found = times(server, image, token, _SECONDS)
+    cpu = (server.cpu_seconds() - cpu) / _SECONDS
+    return Row(name, found, cpu, processes.proportional_memory(server.process.pid))
 
 
 @contextlib.contextmanager
@@ -152,18 +170,19 @@ def times(server: Server, image: str, token: str, seconds: float) -> list[float]
     return found
 
 
-def show(rows: list[tuple[str, list[float], int]], received: int) -> None:
+def show(rows: list[Row], received: int) -> None:
     """Print the table."""
-    table = Table("", "HEAD p50", "HEAD p99", "p99, compared", "memory", "more memory")
-    (_, alone, idle), *_ = rows
-    for name, found, memory in rows:
+    table = Table("", "HEAD p50", "HEAD p99", "p99, compared", "one core", "memory", "more memory")
+    alone, *_ = rows
+    for one in rows:
         table.add_row(
-            name,
-            f"{statistics.median(found) * 1000:.2f} ms",
-            f"{_p99(found) * 1000:.2f} ms",
-            f"{_p99(found) / _p99(alone):.2f}",
-            f"{memory / 2**20:.0f} MiB",
-            f"{(memory - idle) / 2**20:.1f} MiB",
+            one.name,
+            f"{statistics.median(one.times) * 1000:.2f} ms",
+            f"{_p99(one.times) * 1000:.2f} ms",
+            f"{_p99(one.times) / _p99(alone.times):.2f}",
+            f"{one.cpu:.0%}",
+            f"{one.memory / 2**20:.0f} MiB",
+            f"{(one.memory - alone.memory) / 2**20:.1f} MiB",
         )
     console = Console()
     console.print(table)

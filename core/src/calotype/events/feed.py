@@ -17,9 +17,10 @@ from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
 from calotype.events.outbox import OutboxReader
 from calotype.model import policy
-from calotype.model.events import Event, Progress
+from calotype.model.events import Event, EventKind, Progress
 from calotype.model.images import Image
 from calotype.model.policy import Caller
+from calotype.model.states import Status, can_become
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ _PROGRESS_INTERVAL = 1.0
 _IDLE = 1.0
 #: Maximum number of events that wait for a listener. Then its stream ends, and it can resume.
 _WAITING_MAX = 1000
+#: Number of listeners that are woken at once, and seconds before the next ones are. An event for many
+#: listeners takes processor time, and in between, other requests get their turns.
+_AT_ONCE, _BREATH = 20, 0.01
 #: Number of past events that are read at once.
 _PAGE = 500
 
@@ -75,7 +79,8 @@ class Ask:
     """What a listener or waiter wants: the events that `caller` may see, of one image or of all images.
 
     `counts_as` is the caller for the limits, and `most` is the limit of the whole process. Only a listener
-    gets the `progress` of transfers.
+    gets the `progress` of transfers. A waiter has the status `wanted`, and gets only the events that may end
+    its wait.
     """
 
     caller: Caller
@@ -83,6 +88,16 @@ class Ask:
     most: int
     image_id: str | None = None
     progress: bool = False
+    wanted: Status | None = None
+
+    def includes(self, event: Event | Progress) -> bool:
+        """Return whether this is one of the events that are wanted, if the caller may see it."""
+        if self.image_id not in (None, event.image_id):
+            return False
+        if self.wanted is None or isinstance(event, Progress):
+            return True
+        is_over = event.status is self.wanted or not can_become(event.status, self.wanted)
+        return is_over or event.kind is EventKind.FAILED
 
 
 @dataclass(eq=False)
@@ -222,10 +237,13 @@ class Feed:
 
     def _put(self, news: Collection[News], listening: Collection[Subscription]) -> None:
         """Give each subscription the news that its caller may see; raises DatabaseError before the first."""
-        viewers = self._viewers(one.event.image_id for one in news)
+        viewers, woken = self._viewers(one.event.image_id for one in news), 0
         for subscription in listening:
-            if mine := [one for one in news if _is_for(one.event.image_id, subscription.ask, viewers)]:
+            if mine := [one for one in news if _is_for(one.event, subscription.ask, viewers)]:
                 subscription.put(mine)
+                woken += 1
+                if woken % _AT_ONCE == 0:
+                    time.sleep(_BREATH)
 
     def misses(self, after: int) -> bool:
         """Return whether events after this number have been removed, or were never numbered like this."""
@@ -236,7 +254,7 @@ class Feed:
         """Yield the events with numbers greater than `after` that the caller may see now, in lists."""
         while events := self._database.events.after(after, _PAGE):
             viewers = self._viewers(event.image_id for event in events)
-            seen = [one for one in events if _is_for(one.image_id, subscription.ask, viewers)]
+            seen = [one for one in events if _is_for(one, subscription.ask, viewers)]
             yield [News.of(event, subscription.position) for event in seen]
             after = events[-1].number
 
@@ -251,7 +269,6 @@ def _viewers_of(image: Image) -> frozenset[str]:
     return frozenset(grant.principal for grant in grants if policy.VIEW in grant.permissions)
 
 
-def _is_for(image_id: str, ask: Ask, viewers: Mapping[str, frozenset[str]]) -> bool:
-    if ask.image_id not in (None, image_id):
-        return False
-    return not viewers.get(image_id, frozenset()).isdisjoint(ask.caller.principals)
+def _is_for(event: Event | Progress, ask: Ask, viewers: Mapping[str, frozenset[str]]) -> bool:
+    may_view = not viewers.get(event.image_id, frozenset()).isdisjoint(ask.caller.principals)
+    return ask.includes(event) and may_view

@@ -39,10 +39,8 @@ def pause_of(request: Request) -> Pause | None:
     return request.environ.get(PAUSABLE)
 
 
-def subscribe(
-    request: Request, wake: Callable[[], object], due: float, *, image_id: str | None, progress: bool = False
-) -> Subscription:
-    """Subscribe the caller to the events of one image, or of all images, perhaps with progress.
+def subscribe(request: Request, wake: Callable[[], object], due: float, **wanted: Any) -> Subscription:
+    """Subscribe the caller to events. `wanted` are further values of `Ask`.
 
     `wake` is called when there are news, and at the time.monotonic() `due`.
 
@@ -53,8 +51,7 @@ def subscribe(
     most = settings.listener_threads if pause_of(request) is None else settings.listeners
     named = caller.user is not None or caller.project is not None
     counts_as = f"{caller.user} of {caller.project}" if named else request.environ.get("REMOTE_ADDR", "")
-    ask = Ask(caller, counts_as, most, image_id, progress)
-    return request.lifecycle.feed.subscribe(ask, wake, due)
+    return request.lifecycle.feed.subscribe(Ask(caller, counts_as, most, **wanted), wake, due)
 
 
 class Held:

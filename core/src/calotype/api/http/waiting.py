@@ -55,6 +55,10 @@ class _Wait:
             return True
         return time.monotonic() >= self.until or self._has_failed()
 
+    def subscribe(self, request: Request, image: Image, wake: Callable[[], object]) -> Subscription:
+        """Subscribe to the events of the image that may end the wait; raises the errors of `subscribe`."""
+        return subscribe(request, wake, self.until, image_id=image.id, wanted=self.wanted)
+
     def _has_failed(self) -> bool:
         """Return whether an upload or an import has failed since the wait began."""
         if self.subscription is None:
@@ -89,7 +93,7 @@ def _answer(pause: Pause, wait: _Wait, view: View, context: Any, request: Reques
         return view(context, request)
     if wait.subscription is None:
         feed = request.lifecycle.feed
-        wait.subscription = found = subscribe(request, pause.wake, wait.until, image_id=context.image.id)
+        wait.subscription = found = wait.subscribe(request, context.image, pause.wake)
         pause.memory[_WAIT] = wait
         pause.at_end(lambda: feed.end(found))
         pause.wake()  # run again at once: the image may have changed before the subscription began
@@ -102,7 +106,7 @@ def _answer_in_thread(wait: _Wait, view: View, context: Any, request: Request) -
     if wait.is_over(context.image):
         return view(context, request)
     woken = threading.Event()
-    wait.subscription = subscribe(request, woken.set, wait.until, image_id=context.image.id)
+    wait.subscription = wait.subscribe(request, context.image, woken.set)
     try:
         while True:
             image = request.visible_image(context.image.id)
