@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -224,6 +225,20 @@ def test_nginx_passes_headers_with_underscores_and_many_properties(site: Site) -
     status, headers, _ = site.request("HEAD", f"/images/{image_id}", {})
     assert status == 200
     assert headers["x-image-meta-property-p69"] == "v" * 400
+
+
+def test_nginx_passes_events_on_as_they_happen(site: Site) -> None:
+    with closing(site.connect()) as connection:
+        connection.request("GET", "/events", headers=site.token)
+        stream = connection.getresponse()
+        assert stream.status == 200
+        assert stream.readline().startswith(b"retry:")
+        began = time.monotonic()
+        made = site.server.post("/images", {**site.token, "x-image-meta-name": "n"})
+        assert made.status == 200
+        while stream.readline() != b"event: created\n":
+            pass
+        assert time.monotonic() - began < 2
 
 
 def test_no_spelling_of_metrics_passes_nginx(site: Site) -> None:

@@ -14,6 +14,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from calotype_server.channel import Channel, counted_as
 from calotype_server.errors import CannotListen
+from calotype_server.pausing import pausing
 from calotype_server.poller import Poller
 from calotype_server.reload import unused
 from calotype_server.settings import ServerSettings
@@ -150,7 +151,7 @@ def listen(
     Raises:
         CannotListen: an address is in use, or does not belong to this machine.
     """
-    shared = {"dispatcher": workers, "adj": settings}
+    app, shared = pausing(app), {"dispatcher": workers, "adj": settings}
     if settings.unix_socket:
         place = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
         with _named(settings.unix_socket):

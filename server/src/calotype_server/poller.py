@@ -21,6 +21,8 @@ from calotype_server.busy import Busy
 _READING = select.EPOLLIN | select.EPOLLPRI
 #: The events that epoll reports even if nothing waits for them.
 _ALWAYS = select.EPOLLHUP | select.EPOLLERR
+#: The event that the client has closed its side of the connection.
+_LEFT = select.EPOLLRDHUP
 
 
 class Poller(dict[int, Any]):
@@ -63,7 +65,9 @@ class Poller(dict[int, Any]):
                 continue
             if _is_served(dispatcher):
                 flags &= self._still_wanted(descriptor)
-            if flags:
+            if flags & _LEFT:
+                dispatcher.handle_close()
+            elif flags:
                 wasyncore.readwrite(dispatcher, flags)
             if not dispatcher.accepting and not _is_served(dispatcher):
                 self.look_at(descriptor)
@@ -79,10 +83,14 @@ class Poller(dict[int, Any]):
                 self._ask(descriptor)
 
     def take_back(self, descriptor: int) -> None:
-        """Watch a connection after its worker has changed it or ended its request. The worker calls this."""
+        """Watch a connection after its worker has changed it, or has ended or paused its request.
+
+        The worker calls this.
+        """
         with self._asking:
             if descriptor in self:
-                self[descriptor].is_served = bool(self[descriptor].requests)
+                dispatcher = self[descriptor]
+                dispatcher.is_served = bool(dispatcher.requests) and dispatcher.paused is None
                 self._ask(descriptor)
 
     def _ask(self, descriptor: int) -> None:
@@ -106,6 +114,8 @@ class Poller(dict[int, Any]):
 
     def _wanted(self, dispatcher: Any) -> int:
         flags = self._reads(dispatcher) if dispatcher.readable() else 0
+        if getattr(dispatcher, "paused", None) is not None and not _is_served(dispatcher):
+            flags |= _LEFT  # nobody writes to the connection, so nobody else would notice
         return flags | select.EPOLLOUT if dispatcher.writable() and not dispatcher.accepting else flags
 
     @staticmethod

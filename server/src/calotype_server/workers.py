@@ -84,7 +84,7 @@ class Workers(ThreadedTaskDispatcher):
 
     def add_task(self, task: Channel) -> None:
         """Queue the channel's next request. If its body must be read, it may have to wait for a slot."""
-        if task.requests[0].reads_body:
+        if task.requests[0].reads_body and task.paused is None:
             with self.lock:
                 if not self._slots(task).admit(task.caller, task):
                     return

@@ -8,24 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 
 from calotype.config.addresses import Origin, Place
+from calotype.config.event_settings import EventSettings
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import did_you_mean, located
 from calotype.config.quantities import Seconds, Size
 
 
-class Settings(BaseModel):
+class Settings(EventSettings):
     """The core's settings. A field's ini key is `calotype.` and its name, or its alias."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-        alias_generator="calotype.{}".format,
-    )
 
     stores: tuple[str, ...] | None = Field(
         None,
@@ -97,6 +90,7 @@ class Settings(BaseModel):
             "accept",
             "content-type",
             "if-*",
+            "last-event-id",
             "openstack-*",
             "range",
             "x-auth-token",

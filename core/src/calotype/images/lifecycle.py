@@ -18,6 +18,7 @@ from calotype.database.database import Database
 from calotype.database.errors import StatusConflict
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import locked_for, require
+from calotype.events.feed import Feed
 from calotype.images.downloads import Reading
 from calotype.images.imports import Imports, external_store, writable_store
 from calotype.images.members import Members
@@ -41,7 +42,8 @@ from calotype.transfers.readers import Source
 class Lifecycle(Upkeep):
     """The verbs on images, for one database and one catalog of stores. All threads share an instance.
 
-    `members` shares images, `reading` reads bytes, and `imports` stages and imports bytes.
+    `members` shares images, `reading` reads bytes, `imports` stages and imports bytes, and `feed` passes
+    events on to listeners.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -50,6 +52,7 @@ class Lifecycle(Upkeep):
         self._limits = self._writer.limits
         self.members = Members(database, settings)
         self.reading = Reading(stores, self.copies)
+        self.feed = Feed(database, settings.listeners_per_caller)
         self.imports = Imports(database, stores, settings, self._transfers)
 
     @retry_on_conflict

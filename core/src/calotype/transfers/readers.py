@@ -11,6 +11,7 @@ from calotype.stores.errors import SourceRejected, SourceTooLarge
 from calotype.stores.values import Reader
 from calotype.transfers.disk_formats import mismatch
 from calotype.transfers.inspection import Inspector, Verdict
+from calotype.transfers.leases import Meter
 
 #: Bytes reserved at a time for a source of unknown length. A lower value causes more SQL statements.
 RESERVED = 64 << 20
@@ -59,6 +60,20 @@ class Announced(_Wrapper):
     def __init__(self, reader: Reader, length: int | None = None):
         super().__init__(reader)
         self.length = length
+
+
+class CountingReader(_Wrapper):
+    """A reader that counts the bytes that it passes on, so that the progress can be shown."""
+
+    def __init__(self, source: Reader, meter: Meter):
+        super().__init__(source)
+        self._meter = meter
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        block = self._source.read(size)
+        self._meter.moved += len(block)
+        return block
 
 
 class InspectingReader(_Wrapper):

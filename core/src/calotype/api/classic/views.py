@@ -25,6 +25,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
+from calotype.api.http.waiting import when_ready
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
 from calotype.model.change import Change
@@ -89,6 +90,7 @@ def update(context: ClassicImage, request: Request) -> dict[str, Any]:
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
+@when_ready
 def meta(context: ClassicImage, request: Request) -> Response:
     """HEAD /images/ID: the metadata as headers."""
     response = metadata_response(request, context.image)

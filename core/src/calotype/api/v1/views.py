@@ -20,6 +20,7 @@ from calotype.api.http.meta_headers import META, read_boolean
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
+from calotype.api.http.waiting import when_ready
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
@@ -158,6 +159,7 @@ def _document(image: Image) -> Response:
 
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
+@when_ready
 def meta(context: V1Image, request: Request) -> Response:
     """HEAD /v1/images/ID: the metadata as headers. The Content-Type is not JSON, as there is no document."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")
