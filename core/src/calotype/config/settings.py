@@ -61,8 +61,9 @@ class Settings(EventSettings):
     )
 
     dialects: tuple[str, ...] = Field(
-        ("v1", "v2"),
-        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2.",
+        ("v1", "v2", "uploads"),
+        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2. uploads: "
+        "resumable uploads (tus 1.0, and those of the IETF's draft).",
     )
     extensions: tuple[str, ...] = Field(
         (),
@@ -93,10 +94,14 @@ class Settings(EventSettings):
             "last-event-id",
             "openstack-*",
             "range",
+            "tus-resumable",
+            "upload-*",
             "x-auth-token",
             "x-glance-*",
+            "x-http-method-override",
             "x-image-meta-*",
             "x-openstack-*",
+            "x-request-id",
         ),
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
@@ -168,9 +173,18 @@ class Settings(EventSettings):
     project_images: int | None = Field(
         None, ge=0, description="Maximum number of images of a project. Unset: no limit."
     )
+    project_uploads: int = Field(
+        1000, ge=0, description="Maximum number of open upload sessions of a project. 0: none are possible."
+    )
+    upload_expiry: Seconds = Field(
+        86400,
+        gt=0,
+        description="Seconds after which an upload session without new bytes expires. Its bytes are removed.",
+    )
     staging_store: str | None = Field(
         None,
-        description="The store for bytes that a client stages before an import. Unset: the default store.",
+        description="The store for bytes that a client stages before an import, and for parts of upload "
+        "sessions that the image's store does not take. Unset: the default store.",
     )
     max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image.")
     max_members: int = Field(

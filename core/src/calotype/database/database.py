@@ -33,6 +33,7 @@ from calotype.database.pages import ImagePage, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
+from calotype.database.sessions import Sessions
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
@@ -56,9 +57,10 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     """The image database, shared by all threads.
 
-    `scrubs`, `processes`, `audit`, `events` and `webhooks` have the queries for the scrubber's rows, for
-    serving processes, for the audit trail, for events and for webhooks. If `keeps_audit` is false, changes of
-    images are only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
+    `scrubs`, `processes`, `sessions`, `audit`, `events` and `webhooks` have the queries for the scrubber's
+    rows, for serving processes, for upload sessions, for the audit trail, for events and for webhooks. If
+    `keeps_audit` is false, changes of images are only logged. An extension reads its own tables through
+    `reading`, and changes them in a `unit`.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self._counted: set[str] = set()
         self.scrubs = Scrubs(self.reading)
         self.processes = Processes(self.reading)
+        self.sessions = Sessions(self.reading)
         self.audit = AuditTrail(self.reading)
         self.events = EventQueries(self.reading)
         self.webhooks = WebhookQueries(self.reading)

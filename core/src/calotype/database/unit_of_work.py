@@ -26,6 +26,7 @@ from calotype.database.jobs import JobsUnit
 from calotype.database.locations import LocationsUnit
 from calotype.database.processes import ProcessesUnit
 from calotype.database.scrubs import ScrubsUnit
+from calotype.database.sessions import SessionsUnit
 from calotype.database.statements import now
 from calotype.database.tables import (
     ImageRow,
@@ -34,6 +35,7 @@ from calotype.database.tables import (
     MemberRow,
     PropertyRow,
     ScrubRow,
+    SessionRow,
     TagRow,
 )
 from calotype.database.webhooks import WebhooksUnit
@@ -58,7 +60,12 @@ _HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})
 
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
-_JOBS, _SCRUBS, _WEBHOOKS = JobRow.__table__, ScrubRow.__table__, WebhookRow.__table__
+_JOBS, _SCRUBS, _SESSIONS, _WEBHOOKS = (
+    JobRow.__table__,
+    ScrubRow.__table__,
+    SessionRow.__table__,
+    WebhookRow.__table__,
+)
 
 # Built once, because building a statement costs more than running it.
 _SWAP = update(_IMAGES).where(
@@ -69,9 +76,9 @@ _SWAP = update(_IMAGES).where(
 class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     """The verbs of one unit of work, which begins and ends with a block of `Database.unit`.
 
-    `scrubs`, `processes` and `webhooks` have the verbs on the scrubber's rows, on serving processes and on
-    webhooks. An extension changes its own tables through `connection`. Each change of an image is noted in
-    `outbox`.
+    `scrubs`, `processes`, `sessions` and `webhooks` have the verbs on the scrubber's rows, on serving
+    processes, on upload sessions and on webhooks. An extension changes its own tables through `connection`.
+    Each change of an image is noted in `outbox`.
     """
 
     def __init__(
@@ -152,6 +159,11 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def webhooks(self) -> WebhooksUnit:
         """The verbs on webhooks and their deliveries."""
         return WebhooksUnit(self.connection)
+
+    @property
+    def sessions(self) -> SessionsUnit:
+        """The verbs on upload sessions."""
+        return SessionsUnit(self.connection)
 
     def image(self, image_id: str) -> Image:
         """Return the image as this unit sees it. No other unit can change it before this one ends.
@@ -313,8 +325,8 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         return True
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
-        """Renew the leases that `owner` still has on locations, jobs, scrubs and webhooks."""
-        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _WEBHOOKS.c.name):
+        """Renew the leases that `owner` still has on locations, jobs, scrubs, upload sessions and webhooks."""
+        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _SESSIONS.c.id, _WEBHOOKS.c.name):
             table = key.table
             mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
             self.connection.execute(mine.values(lease_until=until))

@@ -14,13 +14,8 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import stat
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
-from pydantic import Field, field_validator
+from collections.abc import Iterator, Sequence
 
 from calotype.stores import (
     Blob,
@@ -31,18 +26,19 @@ from calotype.stores import (
     Listing,
     LocalFiles,
     Misconfigured,
+    PartReceipt,
+    Parts,
+    Piece,
     Reader,
-    Size,
     Stored,
     StoreInfo,
-    StoreOptions,
     WritableStore,
-    give_to_owner_of,
-    make_directory,
 )
 from calotype.stores.toolkit import key_of
 from calotype_store_file import faults, holes, layout, marker
 from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
+from calotype_store_file.options import FileOptions
+from calotype_store_file.parts import PartedFile
 from calotype_store_file.room import Room
 
 __all__ = ["FileOptions", "FileStore"]
@@ -50,34 +46,7 @@ __all__ = ["FileOptions", "FileStore"]
 BLOCK = 1 << 19
 
 
-class FileOptions(StoreOptions):
-    """The options `store.NAME.*` of the driver file."""
-
-    path: Path = Field(description="absolute path of the directory for the images; each store needs its own")
-    file_mode: str = Field("0640", pattern="^0?[46][04][04]$", description="permissions of images, octal")
-    dir_mode: str = Field(
-        "0750", pattern="^0?7[0145][0145]$", description="permissions of directories, octal"
-    )
-    fsync: bool = Field(True, description="write an upload to disk before it is acknowledged")
-    sparse: bool = Field(True, description="store blocks of zeros without using disk space")
-    quota: Size | None = Field(None, description="maximum bytes of all images together")
-    min_free: Size | None = Field(
-        None,
-        description="bytes of the file system to keep free; unset: 256 MiB, or 1 % if that is less",
-    )
-
-    @field_validator("path")
-    @classmethod
-    def _is_absolute(cls, value: Path) -> Path:
-        if not value.is_absolute():
-            raise ValueError(
-                "must be an absolute path, because a relative one depends on the directory in which a "
-                "command is started"
-            )
-        return value
-
-
-class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
+class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
     """Images as files on a local or shared file system. All state is on disk."""
 
     api_version = (2, 0)
@@ -155,6 +124,47 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                     match = ATTEMPT.fullmatch(name)
                     yield Blob(match["key"] if match else "", status.st_size, layout.modified(status))
 
+    def begin(self, key: str, size: int | None = None) -> str:
+        self._key(self.locate(key))
+        with self._translated(), self._root(adopt=True) as root:
+            self._room.admit(root, size or 0)
+            with layout.open_shard(root, key, make=int(self.options.dir_mode, 8)) as shard:
+                if layout.exists(shard, key):
+                    raise Duplicate(self.name, "the key is taken")
+            self._room.require(root, self._room.quota_left(root), size or 0)
+            token = PartedFile.new_token()
+            self._parted(root, key, token).create()
+        return token
+
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        with self._translated(), self._root() as root:
+            left = self._room.quota_left(root)
+
+            def admit(size: int, coming: int) -> None:
+                self._room.require(root, left, piece.offset + size, coming)
+
+            upload = self._parted(root, key, token)
+            return upload.put(piece, source, sparse=self.options.sparse, admit=admit)
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        with self._translated(), self._root() as root, layout.open_shard(root, key) as shard:
+            upload = self._parted(root, key, token)
+            with upload.finishing(parts) as (data, size):
+                os.ftruncate(data, size)
+                os.fchmod(data, int(self.options.file_mode, 8))
+                self._sync(data)
+                self._publish(root, shard, key, upload, size)
+                upload.remove()
+        return Stored(self.locate(key), size)
+
+    def abort(self, key: str, token: str) -> None:
+        with contextlib.suppress(BlobNotFound), self._translated(), self._root() as root:
+            self._parted(root, key, token).remove()
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        with self._translated(), self._root() as root:
+            return iter(self._parted(root, key, token).receipts())
+
     def create(self) -> None:
         """Create the directory with its marker, or mark an existing empty one.
 
@@ -163,7 +173,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
         """
         with self._translated(), self._explained():
             if not self.options.path.exists():
-                self._make(self.options.path)
+                marker.make_place(self.options.path, self.name, int(self.options.dir_mode, 8))
             with self._root(adopt=True, begin=True):
                 pass
 
@@ -174,6 +184,9 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
     def check(self) -> None:
         with self._translated(), self._explained(), self._root() as root:
             self._room.require(root, None, 1)
+
+    def _parted(self, root: int, key: str, token: str) -> PartedFile:
+        return PartedFile(self.name, root, self._key(self.locate(key)), token, fsync=self.options.fsync)
 
     # Paths.
 
@@ -237,26 +250,6 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                 f"own, or after a change of name write {self.name} into that file",
             )
 
-    def _make(self, path: Path) -> None:
-        """Create the directory together with its marker, atomically."""
-        make_directory(path.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
-            with layout.opened(str(temporary), None) as made:
-                give_to_owner_of(path.parent, made)
-            temporary.chmod(int(self.options.dir_mode, 8))
-            marker.write_new(temporary / marker.MARKER, self.name)
-            temporary.rename(path)
-        except OSError as error:
-            shutil.rmtree(temporary)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has created it
-                raise
-        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._sync(parent)
-        finally:
-            os.close(parent)
-
     @contextlib.contextmanager
     def _opened(self, location: str) -> Iterator[int]:
         """Open an image's file for the duration of the block."""
@@ -300,7 +293,9 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                 os.fsync(incoming.descriptor)
         return written
 
-    def _publish(self, root: int, shard: int, key: str, incoming: Incoming, written: int) -> None:
+    def _publish(
+        self, root: int, shard: int, key: str, incoming: Incoming | PartedFile, written: int
+    ) -> None:
         """Give the file its name. With a quota, uploads take turns, and the check before the link decides."""
         with marker.locked(root) if self.options.quota is not None else contextlib.nullcontext():
             self._room.require(root, self._room.quota_left(root), written, 0)

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import mysql
 from calotype.database.migrate import exact_text
 
 revision = "core_4"
-down_revision = "core_2"
+down_revision = "core_3"
 branch_labels = None
 depends_on = None
 
