@@ -174,9 +174,18 @@ class Settings(BaseModel):
     project_images: int | None = Field(
         None, ge=0, description="Maximum number of images of a project. Unset: no limit."
     )
+    project_uploads: int = Field(
+        1000, ge=0, description="Maximum number of open upload sessions of a project. 0: none are possible."
+    )
+    upload_expiry: Seconds = Field(
+        86400,
+        gt=0,
+        description="Seconds after which an upload session without new bytes expires. Its bytes are removed.",
+    )
     staging_store: str | None = Field(
         None,
-        description="The store for bytes that a client stages before an import. Unset: the default store.",
+        description="The store for bytes that a client stages before an import, and for parts of upload "
+        "sessions that the image's store does not take. Unset: the default store.",
     )
     max_tags: int = Field(128, ge=0, description="Maximum number of tags of an image.")
     max_members: int = Field(

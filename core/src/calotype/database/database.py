@@ -32,6 +32,7 @@ from calotype.database.pages import ImagePage, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
 from calotype.database.scrubs import Scrubs
+from calotype.database.sessions import Sessions
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
@@ -54,9 +55,9 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     """The image database, shared by all threads.
 
-    `scrubs`, `processes` and `audit` have the queries for the scrubber's rows, for serving processes and for
-    the audit trail. If `keeps_audit` is false, changes of images are only logged. An extension reads its own
-    tables through `reading`, and changes them in a `unit`.
+    `scrubs`, `processes`, `sessions` and `audit` have the queries for the scrubber's rows, for serving
+    processes, for upload sessions and for the audit trail. If `keeps_audit` is false, changes of images are
+    only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
     """
 
     def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
@@ -68,6 +69,7 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self._counted: set[str] = set()
         self.scrubs = Scrubs(self.reading)
         self.processes = Processes(self.reading)
+        self.sessions = Sessions(self.reading)
         self.audit = AuditTrail(self.reading)
         self._turn = write_turns(engine)
         # Register on the factory instead of on each session, because that makes a unit cheap.

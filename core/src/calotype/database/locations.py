@@ -129,6 +129,10 @@ class LocationsUnit(UsageUnit):
             on_failure=attempt.on_failure,
         )
 
+    def begin_session(self, image_id: str, key: str, store: str, counted: int) -> None:
+        """Record the key of an upload session, whose bytes arrive in parts."""
+        self._add_location(image_id, key, store, state=LocationState.PARTIAL, counted=counted)
+
     def add_external(self, image_id: str, key: str, store: str, location: str) -> None:
         """Record an external location as the image's bytes."""
         stored = LocationState.STORED
@@ -150,6 +154,11 @@ class LocationsUnit(UsageUnit):
         if counted is not None and counted != size:
             self.count(project, limits, size=size - counted)
             self._change_location(key, counted=size)
+
+    def take_session(self, key: str, owner: str) -> bool:
+        """Give `owner` the key of an upload session, so that it can commit; return whether there was one."""
+        values = {"state": LocationState.INTENDED, "lease_owner": owner}
+        return self._change_location(key, _LOCATIONS.c.state == LocationState.PARTIAL, **values)
 
     def commit_location(
         self, key: str, owner: str, location: str, state: LocationState = LocationState.STORED

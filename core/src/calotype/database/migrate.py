@@ -84,7 +84,7 @@ class Branch:
         return "alembic_version" if self is CORE else f"alembic_version_{self.name}"
 
 
-CORE = Branch("core", _ENVIRONMENT / "versions", "core_2", Base.metadata)
+CORE = Branch("core", _ENVIRONMENT / "versions", "core_3_upload_sessions", Base.metadata)
 
 
 def current(engine: Engine, branch: Branch = CORE) -> str | None:

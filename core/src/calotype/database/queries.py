@@ -25,10 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import String
 
+from calotype.database.columns import Word
 from calotype.database.keysets import page_of
 from calotype.database.parts import bare, complete
 from calotype.database.rare import rarest
-from calotype.database.tables import ImageRow, MemberRow, PropertyRow, TagRow, Word
+from calotype.database.tables import ImageRow, MemberRow, PropertyRow, TagRow
 from calotype.model.images import Image, Member, MemberStatus, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 

@@ -12,9 +12,10 @@ import datetime
 from calotype.database.errors import ImageNotFound
 from calotype.database.unit_of_work import Unit
 from calotype.model import policy
-from calotype.model.errors import CallerExpired, NotAllowed
+from calotype.model.errors import CallerExpired, NotAllowed, NotFound
 from calotype.model.images import Image
 from calotype.model.policy import Caller
+from calotype.model.sessions import UploadSession
 
 
 def locked_for(unit: Unit, image_id: str, caller: Caller, permission: str, *, whole: bool = True) -> Image:
@@ -75,6 +76,27 @@ def require_uploader(caller: Caller | None, owner: str | None, image: Image) -> 
             "The upload was refused when it was complete, because the caller is no longer allowed to change "
             "this image."
         )
+
+
+def require_session(caller: Caller, session: UploadSession, image: Image | None) -> None:
+    """Check that the caller may use an upload session. `image` is its image; None if it has none, or no more.
+
+    Raises:
+        NotFound: the caller may not know of the session.
+        NotAllowed: the caller has begun the session, and lost its right to the image since.
+        CallerExpired: the caller's token has expired.
+    """
+    grants = policy.session_grants(session.project) if image is None else policy.image_grants(image)
+    try:
+        require(caller, policy.UPLOAD, grants)
+    except NotAllowed:
+        if (session.project, session.user) == (caller.project, caller.user):
+            raise
+        raise NotFound(NO_SESSION) from None
+
+
+#: The message about a session that does not exist, or that the caller may not know of.
+NO_SESSION = "There is no such upload session."
 
 
 def _require(caller: Caller, permission: str, grants: tuple[policy.Grant, ...]) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
+from calotype.database.columns import UTCDateTime
 from calotype.database.retry import LockConflict
 from calotype.database.statements import Queries, UnitPart, now
-from calotype.database.tables import ImageRow, LocationRow, ScrubRow, UTCDateTime
+from calotype.database.tables import ImageRow, LocationRow, ScrubRow
 from calotype.model.images import LocationState
 from calotype.model.states import Status
 

@@ -3,90 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import enum
-from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Computed,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-)
+from sqlalchemy import JSON, BigInteger, Computed, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column
 
+from calotype.database.columns import Base, Word
 from calotype.model.audit import Agent, Outcome
 from calotype.model.findings import FindingKind, FindingState
 from calotype.model.images import LocationState, MemberStatus, Visibility
 from calotype.model.jobs import JobKind, JobStatus
+from calotype.model.sessions import PartState, SessionStatus
 from calotype.model.states import Status
-
-
-class UTCDateTime(TypeDecorator[datetime.datetime]):
-    """An aware UTC time with microseconds, stored without a zone, because every database supports that."""
-
-    # MySQL and MariaDB keep fractions of a second only if the column says so.
-    impl = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    cache_ok = True
-
-    def process_bind_param(
-        self, value: datetime.datetime | None, dialect: Dialect
-    ) -> datetime.datetime | None:
-        """Convert an aware time into a naive one in UTC."""
-        return None if value is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
-
-    def process_result_value(
-        self, value: datetime.datetime | None, dialect: Dialect
-    ) -> datetime.datetime | None:
-        """Convert a naive time in UTC into an aware one."""
-        return None if value is None else value.replace(tzinfo=datetime.UTC)
-
-
-class Word(TypeDecorator[Any]):
-    """A member of an enumeration, stored as text."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, kind: type[enum.StrEnum]):
-        super().__init__(16)
-        self.kind = kind
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> enum.StrEnum | None:
-        """Return the member of the enumeration that has this value."""
-        return None if value is None else self.kind(value)
-
-
-#: The names of constraints. Migrations need them to refer to a constraint on any database.
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
 
 #: The number of characters of a property's value that its index contains.
 VALUE_START = 64
-
-
-class Base(DeclarativeBase):
-    """The core's tables."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {datetime.datetime: UTCDateTime()}
-    if TYPE_CHECKING:
-        # SQLAlchemy declares a FromClause, because a class may map a query. These classes map tables.
-        __table__: ClassVar[Table]
 
 
 class ImageRow(Base):
@@ -209,6 +140,71 @@ class LocationRow(Base):
     checked_at: Mapped[datetime.datetime | None]
     # Set while the copy is in quarantine, because its last check found it damaged or missing.
     quarantined_at: Mapped[datetime.datetime | None]
+
+
+class SessionRow(Base):
+    """An upload session. Its blob's key has a row in `image_locations`, unless the session is partial."""
+
+    __tablename__ = "upload_sessions"
+    __table_args__ = (
+        Index("ix_upload_sessions_image", "image_id", "status"),
+        Index("ix_upload_sessions_project", "project", "status"),
+        Index("ix_upload_sessions_expiry", "status", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    image_id: Mapped[str | None] = mapped_column(ForeignKey("images.id"))
+    key: Mapped[str | None] = mapped_column("blob_key", String(80))
+    store: Mapped[str] = mapped_column(String(63))
+    status: Mapped[SessionStatus] = mapped_column(Word(SessionStatus))
+    reason: Mapped[str | None] = mapped_column(Text)
+    project: Mapped[str | None] = mapped_column(String(255))
+    user: Mapped[str | None] = mapped_column("created_by", String(255))
+    length: Mapped[int | None] = mapped_column("total", BigInteger)
+    # Bytes that have arrived without a gap from the start.
+    offset: Mapped[int] = mapped_column("contiguous", BigInteger)
+    # The driver's token for the upload in parts; None if all parts are kept in the staging store.
+    token: Mapped[str | None] = mapped_column(String(1024))
+    cell_size: Mapped[int | None] = mapped_column(BigInteger)
+    cell_step: Mapped[int | None] = mapped_column(Integer)
+    cell_max: Mapped[int | None] = mapped_column(BigInteger)
+    on_failure: Mapped[Status | None] = mapped_column(Word(Status))
+    demands: Mapped[dict] = mapped_column(JSON)
+    # Bytes of a partial session that are counted against the project's limit.
+    counted: Mapped[int] = mapped_column(BigInteger)
+    # The request that writes alone at this moment.
+    writer: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime.datetime]
+    expires_at: Mapped[datetime.datetime]
+    # The process that makes the image of the bytes.
+    lease_owner: Mapped[str | None] = mapped_column(String(36))
+    lease_until: Mapped[datetime.datetime | None]
+
+
+class PartRow(Base):
+    """Consecutive bytes of an upload session, in the session's store or as a blob of the staging store."""
+
+    __tablename__ = "upload_parts"
+    __table_args__ = (
+        Index("ix_upload_parts_session", "session_id", "state", "start"),
+        Index("ix_upload_parts_blob", "store", "blob_key"),
+        Index("ix_upload_parts_key", "blob_key"),
+        Index("ix_upload_parts_state", "state"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("upload_sessions.id"))
+    state: Mapped[PartState] = mapped_column(Word(PartState))
+    start: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    # Of a part in the session's store: the number and the token of the driver's receipt.
+    number: Mapped[int | None] = mapped_column(BigInteger)
+    receipt: Mapped[str | None] = mapped_column(String(1024))
+    # Of a part in the staging store: the store's name, and the key and location of the blob.
+    store: Mapped[str | None] = mapped_column(String(63))
+    key: Mapped[str | None] = mapped_column("blob_key", String(80))
+    location: Mapped[str | None] = mapped_column(String(1024))
 
 
 class JobRow(Base):

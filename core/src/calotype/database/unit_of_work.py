@@ -25,6 +25,7 @@ from calotype.database.jobs import JobsUnit
 from calotype.database.locations import LocationsUnit
 from calotype.database.processes import ProcessesUnit
 from calotype.database.scrubs import ScrubsUnit
+from calotype.database.sessions import SessionsUnit
 from calotype.database.statements import now
 from calotype.database.tables import (
     ImageRow,
@@ -33,6 +34,7 @@ from calotype.database.tables import (
     MemberRow,
     PropertyRow,
     ScrubRow,
+    SessionRow,
     TagRow,
 )
 from calotype.model.audit import Actor, AuditRecord, AuditVerb, Outcome
@@ -45,7 +47,7 @@ _HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})
 
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
-_JOBS, _SCRUBS = JobRow.__table__, ScrubRow.__table__
+_JOBS, _SCRUBS, _SESSIONS = JobRow.__table__, ScrubRow.__table__, SessionRow.__table__
 
 # Built once, because building a statement costs more than running it.
 _SWAP = update(_IMAGES).where(
@@ -56,8 +58,8 @@ _SWAP = update(_IMAGES).where(
 class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     """The verbs of one unit of work, which begins and ends with a block of `Database.unit`.
 
-    `scrubs` and `processes` have the verbs on the scrubber's rows and on serving processes. An extension
-    changes its own tables through `connection`.
+    `scrubs`, `processes` and `sessions` have the verbs on the scrubber's rows, on serving processes and on
+    upload sessions. An extension changes its own tables through `connection`.
     """
 
     def __init__(self, session: Session, within: transaction.interfaces.ITransaction, *, keeps_audit: bool):
@@ -118,6 +120,11 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def processes(self) -> ProcessesUnit:
         """The verbs on serving processes."""
         return ProcessesUnit(self.connection)
+
+    @property
+    def sessions(self) -> SessionsUnit:
+        """The verbs on upload sessions."""
+        return SessionsUnit(self.connection)
 
     def image(self, image_id: str) -> Image:
         """Return the image as this unit sees it. No other unit can change it before this one ends.
@@ -272,8 +279,8 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         return self.connection.execute(gone).rowcount == 1
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
-        """Renew the leases that `owner` still has on locations, jobs and scrubs."""
-        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store):
+        """Renew the leases that `owner` still has on locations, jobs, scrubs and upload sessions."""
+        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _SESSIONS.c.id):
             table = key.table
             mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
             self.connection.execute(mine.values(lease_until=until))

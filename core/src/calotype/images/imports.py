@@ -19,7 +19,7 @@ from calotype.database.errors import StatusConflict
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import locked_for, require
 from calotype.database.unit_of_work import Unit
-from calotype.images.writing import UNQUEUED, ChangeWriter
+from calotype.images.writing import UNQUEUED, ChangeWriter, require_no_session
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
@@ -95,6 +95,7 @@ class Imports:
         Raises:
             RequestTooLarge: the source announces more bytes than allowed; nothing was recorded.
             NotQueued: the image already has bytes, or is getting them.
+            OpenSession: the image has an open upload session.
             SourceError, StoreError, LimitReached: staging failed; the image is queued, without bytes.
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
@@ -121,6 +122,7 @@ class Imports:
             InvalidRequest, NotAllowed, UnknownStore, UnknownTarget, BadLocation: the request breaks a rule.
             DuplicateImage, LimitReached: the image's id is taken, or the project's quota is used up.
             NotQueued: the image's status does not allow the import, or another job of the image is open.
+            OpenSession: the image has an open upload session.
         """
         if request.origin is Origin.STAGED:
             return self._submit_staged(change, request)
@@ -319,6 +321,7 @@ def _take(unit: Unit, change: Change, before: Status, after: Status) -> Image:
     current = locked_for(unit, image_id, change.caller, policy.UPLOAD, whole=False)
     if after is Status.IMPORTING:
         _require_formats(current)
+    require_no_session(unit, image_id)
     if unit.has_open_job(image_id):
         raise NotQueued("The image is being imported already. Wait until that import ends.")
     try:

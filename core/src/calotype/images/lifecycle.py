@@ -21,6 +21,7 @@ from calotype.database.rights import locked_for, require
 from calotype.images.downloads import Reading
 from calotype.images.imports import Imports, external_store, writable_store
 from calotype.images.members import Members
+from calotype.images.sessions import Sessions
 from calotype.images.upkeep import Upkeep
 from calotype.images.writing import UNQUEUED, ChangeWriter
 from calotype.model import policy
@@ -36,12 +37,14 @@ from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.measured import Expectations
 from calotype.transfers.readers import Source
+from calotype.transfers.sweeper import Swept
 
 
 class Lifecycle(Upkeep):
     """The verbs on images, for one database and one catalog of stores. All threads share an instance.
 
-    `members` shares images, `reading` reads bytes, and `imports` stages and imports bytes.
+    `members` shares images, `reading` reads bytes, `imports` stages and imports bytes, and `sessions` takes
+    bytes in chunks.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -51,6 +54,7 @@ class Lifecycle(Upkeep):
         self.members = Members(database, settings)
         self.reading = Reading(stores, self.copies)
         self.imports = Imports(database, stores, settings, self._transfers)
+        self.sessions = Sessions(database, stores, settings, self._transfers)
 
     @retry_on_conflict
     def reserve(self, change: Change) -> Image:
@@ -77,6 +81,7 @@ class Lifecycle(Upkeep):
             DuplicateImage: the image's id is taken; nothing was recorded.
             LimitReached: the project's quota does not allow the upload; nothing was recorded.
             NotQueued: the image already has bytes, or an upload to it is running.
+            OpenSession: the image has an open upload session.
             SourceError, StoreError: the upload failed; `status_reason` says why.
             ImageGone: the image was deleted meanwhile; no bytes are left.
         """
@@ -114,6 +119,7 @@ class Lifecycle(Upkeep):
             UnknownStore: the change names another store than the one that reads the location.
             BadLocation, BlobNotFound, Unavailable: the location is invalid, or its source has no bytes.
             NotQueued: the image already has bytes.
+            OpenSession: the image has an open upload session.
         """
         self._check(change)
         uri = change.fields.location or ""
@@ -160,6 +166,8 @@ class Lifecycle(Upkeep):
         with self._database.unit(frees=unprotects) as unit:
             before = locked_for(unit, image.id, change.caller, policy.UPDATE)
             detail = self._writer.change(unit, change.onto(before))
+            if change.owner != before.owner:
+                self.sessions.end_of_image(unit, image.id, "The image was given to another project.")
             unit.audit(AuditVerb.UPDATE, image.id, change.caller.actor, detail)
             return unit.image(image.id)
 
@@ -230,6 +238,7 @@ class Lifecycle(Upkeep):
             unit.move(image.id, before, Status.DELETED, deleted_at=now, deleted_from=image.status)
             unit.audit(AuditVerb.DELETE, image.id, caller.actor, f"was {image.status}")
             unit.count(image.owner, self._limits, images=-1)
+            self.sessions.end_of_image(unit, image.id, "The image was deleted.")
             if image.has_jobs:
                 unit.hurry_jobs(image.id)  # the jobs end now, instead of waiting for a retry
             self._transfers.removal.mark(unit, image, staged)
@@ -257,6 +266,15 @@ class Lifecycle(Upkeep):
                 unit.count_location(location.key, image.owner, self._limits, image.size or 0)
             unit.audit(AuditVerb.UNDELETE, image_id, caller.actor, f"is {image.status}")
             return image
+
+    def work(self) -> bool:
+        """Do one job or finish one upload session that no process works on; return whether one was found."""
+        return super().work() or self.sessions.upkeep.finish_next()
+
+    def sweep(self, *, once: bool = False) -> Swept:
+        """Sweep as `Upkeep.sweep` does, and end expired upload sessions."""
+        swept = super().sweep(once=once)
+        return replace(swept, full=self.sessions.upkeep.sweep() or swept.full)
 
     def _check(self, change: Change) -> None:
         change.check(self._settings)

@@ -12,7 +12,7 @@ from calotype.images.audit import describe
 from calotype.model import policy
 from calotype.model.audit import AuditVerb
 from calotype.model.change import Change
-from calotype.model.errors import Conflict, NotQueued
+from calotype.model.errors import Conflict, NotQueued, OpenSession
 from calotype.model.fields import new_id
 from calotype.model.images import Image
 from calotype.model.states import Status
@@ -22,6 +22,12 @@ from calotype.transfers.readers import redeclared
 #: The beginning of the message if an image is not queued. Clients recognize this wording of Glance.
 UNQUEUED = "Cannot upload to an unqueued image"
 _FORMATS = ("disk_format", "container_format")
+
+
+def require_no_session(unit: Unit, image_id: str) -> None:
+    """Raise OpenSession if the image, which the unit has locked, has an open upload session."""
+    if unit.sessions.living_of(image_id) is not None:
+        raise OpenSession
 
 
 class ChangeWriter:
@@ -73,25 +79,31 @@ class ChangeWriter:
         return detail
 
     def write(self, unit: Unit, change: Change) -> Image:
-        """Create an image, or change an existing one. Raises the same errors as `add` and `change`."""
+        """Create an image, or change an existing one that is about to get its bytes.
+
+        Besides OpenSession, the errors of `add` and `change` are raised.
+        """
         if change.image is None:
             return self.add(unit, change)
         before = locked_for(unit, change.image.id, change.caller, policy.UPLOAD)
+        require_no_session(unit, before.id)
         self._change_audited(unit, change.onto(before))
         return unit.image(before.id)
 
     def take(self, unit: Unit, change: Change, status: Status) -> Image:
         """Create an image with this status, in which its bytes arrive, or move a queued image to it.
 
-        Besides NotQueued, the errors of `add` and `change` are raised.
+        Besides the following, the errors of `add` and `change` are raised.
 
         Raises:
             NotQueued: the image is not queued.
+            OpenSession: the image has an open upload session.
         """
         if change.image is None:
             return self.add(unit, change, status)
         image_id, whole = change.image.id, change.changes_metadata
         before = locked_for(unit, image_id, change.caller, policy.UPLOAD, whole=whole)
+        require_no_session(unit, image_id)
         try:
             if whole:
                 self._change_audited(unit, change.onto(before), status)

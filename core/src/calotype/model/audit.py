@@ -24,6 +24,8 @@ class AuditVerb(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"
     UPLOAD = "upload"
+    BEGIN_UPLOAD = "begin-upload"  #: of an upload session, whose end is an upload
+    ABORT_UPLOAD = "abort-upload"
     REGISTER = "register"  #: with an external location
     STAGE = "stage"
     IMPORT = "import"

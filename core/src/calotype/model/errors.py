@@ -91,3 +91,57 @@ class NoGoodCopy(Exception):
 
 class NoData(Exception):
     """The image does not have bytes yet, or no longer has them."""
+
+
+class OpenSession(Conflict):
+    """The image has an open upload session, so no other request can give it bytes."""
+
+    def __init__(self) -> None:
+        super().__init__("The image has an open upload session: finish or end that first.")
+
+
+class WrongOffset(Conflict):
+    """A chunk does not begin at the session's current offset. Both offsets are in bytes."""
+
+    def __init__(self, expected: int, offset: int):
+        super().__init__(f"The chunk begins at byte {offset}, but the session continues at byte {expected}.")
+        self.expected = expected
+        self.offset = offset
+
+
+class Overlap(Conflict):
+    """A chunk contains bytes that have arrived already, and differs from them or cannot be compared."""
+
+
+class Superseded(Conflict):
+    """A newer request has taken over the upload session. The bytes up to the session's offset are kept."""
+
+    def __init__(self) -> None:
+        super().__init__("A newer request has continued the upload, so this one has ended.")
+
+
+class Incomplete(Conflict):
+    """The session cannot be finished, because bytes are missing or its length is not known."""
+
+
+class SessionBusy(Exception):
+    """Another request or process is making the image of the session's bytes at this moment."""
+
+    def __init__(self) -> None:
+        super().__init__("The upload is being finished at this moment: ask again.")
+
+
+class SessionEnded(Exception):
+    """The session has finished, failed or expired, so it takes no more bytes."""
+
+
+class WrongDigest(Exception):
+    """The bytes of a chunk do not have the declared digest. None of them were kept."""
+
+    def __init__(self, algorithm: str):
+        super().__init__(f"The chunk does not have the declared {algorithm} digest, so none of it was kept.")
+        self.algorithm = algorithm
+
+
+class WrongLength(InvalidRequest):
+    """The length of an upload session was announced before with another value, or is too small."""

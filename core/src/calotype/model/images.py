@@ -34,6 +34,7 @@ class LocationState(enum.StrEnum):
     """The state of the bytes at a location."""
 
     INTENDED = "intended"  #: an upload may be writing them
+    PARTIAL = "partial"  #: an open upload session may have some of them
     STORED = "stored"  #: they are the image's
     STAGED = "staged"  #: they wait for an import, and are not the image's yet
     PENDING_DELETE = "doomed"  #: they will be removed

@@ -153,6 +153,14 @@ def image_grants(image: Image) -> tuple[Grant, ...]:
     return tuple(grants)
 
 
+def session_grants(project: str | None) -> tuple[Grant, ...]:
+    """Return the rights over an upload session that has no image, or no more."""
+    grants = [Grant(ADMIN, frozenset({UPLOAD}))]
+    if project is not None:
+        grants.append(Grant(project_writers(project), frozenset({UPLOAD})))
+    return tuple(grants)
+
+
 def scope_of(caller: Caller) -> Scope:
     """Return the scope that contains exactly the images that the caller may VIEW."""
     return Scope.ALL if caller.is_admin else Scope.PUBLIC if caller.anonymous else Scope.VISIBLE

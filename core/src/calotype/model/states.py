@@ -14,7 +14,8 @@ reserve -> queued -------> saving ---------------------> active <-----> deactiva
            +------- it fails ------+---------------+
 delete: from any of them -> deleted; an operator can undelete while the bytes are kept
 
-An image that is created together with its bytes, or with an import, begins as saving or importing.
+An image that is created together with its bytes, or with an import, begins as saving or importing. While an
+upload session is open its image is queued. If the session fails, the image may become killed, too.
 """
 
 from __future__ import annotations
@@ -39,7 +40,14 @@ class Status(enum.StrEnum):
 #: The statuses that may follow each status.
 NEXT: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset(
-        {Status.SAVING, Status.UPLOADING, Status.IMPORTING, Status.ACTIVE, Status.DELETED}
+        {
+            Status.SAVING,
+            Status.UPLOADING,
+            Status.IMPORTING,
+            Status.ACTIVE,
+            Status.KILLED,
+            Status.DELETED,
+        }
     ),
     Status.UPLOADING: frozenset({Status.IMPORTING, Status.QUEUED, Status.DELETED}),
     Status.IMPORTING: frozenset({Status.ACTIVE, Status.QUEUED, Status.DELETED}),

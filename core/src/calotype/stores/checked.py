@@ -18,13 +18,10 @@ from functools import partial
 from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles
 from calotype.stores.blob_readers import LimitedReader, is_plain_file, skip
 from calotype.stores.contract import LOCATION_MAX, MARKER_KEY, WritableStore
-from calotype.stores.copying import Copier
 from calotype.stores.errors import (
     BadLocation,
     BlobChanged,
     BlobNotFound,
-    SourceError,
-    StoreError,
     named_errors,
 )
 from calotype.stores.hashing import Digests
@@ -35,6 +32,7 @@ from calotype.stores.measured import (
     UploadResult,
     VerifyingReader,
 )
+from calotype.stores.parting import PartTaker
 from calotype.stores.promises import (
     is_location,
     require,
@@ -52,7 +50,7 @@ from calotype.stores.promises import (
 from calotype.stores.values import Blob, Extent, Opened, Reader, Stored, StoreInfo
 
 
-class CheckedStore(Copier):
+class CheckedStore(PartTaker):
     """A configured store as the core uses it: the verbs of the driver, checked."""
 
     def add(self, key: str, source: Reader, demands: Expectations = NO_DEMANDS) -> UploadResult:
@@ -68,26 +66,13 @@ class CheckedStore(Copier):
         self._require_key(key)
         with Digests(self.algorithms) as digests:
             measured = VerifyingReader(source, digests, demands)
-            stored = self._stored(partial(driver.add, key, measured, demands.length), measured)
+            work = partial(driver.add, key, measured, demands.length)
+            stored = self._carried("add", work, measured, self._remove_late)
             try:
                 return measured.accept(self.name, stored)
             except Exception:
                 self._withdraw(driver, getattr(stored, "location", driver.locate(key)))
                 raise
-
-    def _stored(self, work: Callable[[], Stored], measured: VerifyingReader) -> Stored:
-        """Return the driver's receipt. If the source failed, raise the source's error, not the driver's."""
-        try:
-            with self._using("add"):
-                return self.bulkhead.carry(work, measured, self._remove_late)
-        except Exception as error:
-            if measured.failure is None:
-                if isinstance(error, SourceError) and not measured.has_failed:
-                    raise StoreError(
-                        self.name, "its driver blames the source, which has not failed"
-                    ) from error
-                raise
-        raise measured.failure
 
     def get(
         self, location: str, offset: int = 0, length: int | None = None, *, size: int | None = None

@@ -40,7 +40,7 @@ class Copier(Guard):
         self._require_key(key)
         copy = partial(driver.copy_from, key, source.driver, location, size)
         with source._using(), self._using("copy_from"):
-            stored = self.bulkhead.carry(copy, _Patience(size), self._remove_late)
+            stored = self.bulkhead.carry(copy, Patience(size), self._remove_late)
         if stored is None:
             return None
         try:
@@ -79,8 +79,8 @@ class Copier(Guard):
             self._need(WritableStore).delete(stored.location)
 
 
-class _Patience:
-    """A stand-in for the unknown progress of a copy, which counts as idle after its expected end."""
+class Patience:
+    """A stand-in for unknown progress: a copy of `size` bytes counts as idle after its expected end."""
 
     def __init__(self, size: int):
         self._expected = time.monotonic() + size / COPY_RATE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from calotype.stores.errors import (
@@ -48,6 +49,20 @@ class UploadResult:
     location: str
     size: int
     digests: dict[str, str]
+
+
+def require_digests(declared: Mapping[str, str], digests: Mapping[str, str]) -> None:
+    """Check the digests of an upload. A declared digest that was not computed is not checked.
+
+    Raises:
+        SourceMismatch: a digest differs from the declared one.
+    """
+    for algorithm, expected in declared.items():
+        if digests.get(algorithm, expected) != expected:
+            raise SourceMismatch(
+                f"Supplied checksum ({expected}) and checksum generated from uploaded image "
+                f"({digests[algorithm]}) did not match."
+            )
 
 
 class VerifyingReader:
@@ -130,12 +145,7 @@ class VerifyingReader:
         digests = self._digests.hexdigests()
         if stored.md5 is not None and digests.get("md5", stored.md5) != stored.md5:
             raise Unavailable(store, "the bytes were damaged on their way to it", retry_after=1)
-        for algorithm, declared in (self._demands.digests or {}).items():
-            if digests.get(algorithm, declared) != declared:
-                raise SourceMismatch(
-                    f"Supplied checksum ({declared}) and checksum generated from uploaded image "
-                    f"({digests[algorithm]}) did not match."
-                )
+        require_digests(self._demands.digests or {}, digests)
         return UploadResult(stored.location, self.count, digests)
 
     def _read(self, size: int) -> bytes:

@@ -24,12 +24,12 @@ _EXTENTS_MAX = 1 << 20
 
 def is_location(location: object) -> bool:
     """Return whether the database can keep this location."""
-    return (
-        isinstance(location, str)
-        and 0 < len(location) <= LOCATION_MAX
-        and location.isascii()
-        and location.isprintable()
-    )
+    return is_text(location) and location != ""
+
+
+def is_text(text: object) -> bool:
+    """Return whether the database can keep this text of a driver, which may be empty."""
+    return isinstance(text, str) and len(text) <= LOCATION_MAX and text.isascii() and text.isprintable()
 
 
 def require(store: str, value: object, kind: type[Value], method: str) -> Value:

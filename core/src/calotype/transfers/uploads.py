@@ -141,29 +141,41 @@ class Uploads:
 
     @retry_on_conflict
     def _keep(self, attempt: UploadAttempt, received: UploadResult, verdict: Verdict | None) -> Image:
-        image_id = attempt.image.id
         with self._database.unit() as unit:
-            unit.move(
-                image_id,
-                {attempt.image.status},
-                attempt.on_success,
-                size=received.size,
-                checksum=received.digests.get("md5"),
-                os_hash_algo="sha256",
-                os_hash_value=received.digests["sha256"],
-                detected_format=verdict.format if verdict else None,
-                virtual_size=verdict.virtual_size if verdict else None,
-            )
-            unit.commit_location(attempt.key, self.leases.owner, received.location)
-            kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
-            require_uploader(attempt.caller, attempt.image.owner, kept)
-            problem = redeclared(attempt.image, kept, kept.detected_format)
-            if problem is not None and self._settings.inspection == "enforce":
-                raise SourceRejected(problem)
-            if received.size != attempt.length:
-                unit.count_location(attempt.key, kept.owner, self._limits, received.size)
-            _audit(unit, attempt, f"{received.size} bytes in store {attempt.store}")
-            return kept
+            return self.keep(unit, attempt, received, verdict)
+
+    def keep(
+        self, unit: Unit, attempt: UploadAttempt, received: UploadResult, verdict: Verdict | None
+    ) -> Image:
+        """Make the image of an attempt active with the bytes that a store has received, and return it.
+
+        Raises:
+            StatusConflict, ImageNotFound: the image or the attempt has changed meanwhile.
+            NotAllowed: the caller lost its right to the image meanwhile.
+            SourceRejected: the image declares another format now, which the bytes do not have.
+        """
+        image_id = attempt.image.id
+        unit.move(
+            image_id,
+            {attempt.image.status},
+            attempt.on_success,
+            size=received.size,
+            checksum=received.digests.get("md5"),
+            os_hash_algo="sha256",
+            os_hash_value=received.digests["sha256"],
+            detected_format=verdict.format if verdict else None,
+            virtual_size=verdict.virtual_size if verdict else None,
+        )
+        unit.commit_location(attempt.key, self.leases.owner, received.location)
+        kept = unit.image(image_id)  # its owner and formats may have changed since the upload began
+        require_uploader(attempt.caller, attempt.image.owner, kept)
+        problem = redeclared(attempt.image, kept, kept.detected_format)
+        if problem is not None and self._settings.inspection == "enforce":
+            raise SourceRejected(problem)
+        if received.size != attempt.length:
+            unit.count_location(attempt.key, kept.owner, self._limits, received.size)
+        _audit(unit, attempt, f"{received.size} bytes in store {attempt.store}")
+        return kept
 
     @contextlib.contextmanager
     def _attempting(self, attempt: UploadAttempt, gone: str) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sqlalchemy import JSON, ForeignKey, MetaData, String, Table, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from calotype.database.tables import NAMING, UTCDateTime, Word
+from calotype.database.columns import NAMING, UTCDateTime, Word
 from calotype.model.images import Visibility
 
 

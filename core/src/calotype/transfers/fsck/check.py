@@ -96,11 +96,13 @@ class Check:
     def _without_row(self, fault: FindingKind, locations: list[str]) -> set[str]:
         """Return the locations that have no row, neither for the location nor for a key in it."""
         # Read attempts before locations: an attempt that succeeds in between is then found as a location.
-        known = {self._store.locate(key) for key in self._database.unplaced_keys(self.name)}
+        unplaced = [*self._database.unplaced_keys(self.name), *self._database.sessions.keys_in(self.name)]
+        known = {self._store.locate(key) for key in unplaced}
         known |= self._database.known_locations(self.name, locations)
         # A new version of a driver may write locations in another form; the key in them stays the same.
         keys = {location: keys_in(location) | {location} for location in locations if location not in known}
-        living = self._database.known_keys(sorted(set().union(*keys.values())))
+        sought = sorted(set().union(*keys.values()))
+        living = self._database.known_keys(sought) | self._database.sessions.known_keys(sought)
         if fault is FindingKind.ORPHAN:
             self._elsewhere |= {key: location for location in keys for key in keys[location] & living}
         return {location for location in keys if not keys[location] & living}

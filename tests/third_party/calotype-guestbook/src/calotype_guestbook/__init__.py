@@ -19,7 +19,7 @@ from calotype.api.http.resources import Resource, Root
 from calotype.config import options
 from calotype.config.quantities import Seconds
 from calotype.database.migrate import Branch
-from calotype.database.tables import UTCDateTime
+from calotype.database.columns import UTCDateTime
 from calotype.model import policy
 from calotype.model.fields import InvalidRequest
 from calotype.transfers.workers import Scope, Work

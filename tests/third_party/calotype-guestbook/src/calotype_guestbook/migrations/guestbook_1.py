@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from calotype.database.migrate import exact_text
-from calotype.database.tables import UTCDateTime
+from calotype.database.columns import UTCDateTime
 
 revision = "guestbook_1"
 down_revision = None
