@@ -102,7 +102,7 @@ def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
 
 
 def test_the_core_contains_the_dialects_and_neither_drivers_nor_extensions(wheels: dict[str, Path]) -> None:
-    assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2"}
+    assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2", "uploads"}
     assert entry_points(wheels["core"]) == entry_points(wheels["core"], "calotype.extensions") == {}
 
 

@@ -223,6 +223,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     parts.install(config.registry)
 
     config.include("calotype.api.http.resources")
+    config.include("calotype.api.http.resumption")
     config.include("calotype.api.http.access_log")
     config.include("calotype.api.http.cors")
     config.include("calotype.api.http.errors")

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 _SINGLE = frozenset(
     {b"host", b"content-length", b"content-type", b"transfer-encoding", b"x-auth-token", b"expect"}
 )
+#: The media types of bodies that are not documents. The last two are those of resumable uploads. A body
+#: without a Content-Type counts as bytes, too.
+_BYTES = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/offset+octet-stream",  # tus 1.0
+        "application/partial-upload",  # Resumable Uploads for HTTP, a draft of the IETF
+    }
+)
 #: Maximum number of CR and LF before a request. Some are allowed, because old clients send them after a body.
 _BLANK = 8
 
@@ -159,7 +169,7 @@ class RequestParser(HTTPRequestParser):
 
     def _decide_on_body(self) -> None:
         has_body = self.body_rcv is not None
-        self.is_document = has_body and not _is_octets(self.headers.get("CONTENT_TYPE", ""))
+        self.is_document = has_body and not _is_bytes(self.headers.get("CONTENT_TYPE", ""))
         if has_body and (self.chunked or self.expect_continue or self.content_length > self.adj.stream_over):
             self.body_rcv.getbuf().close()
             self.body_rcv = None
@@ -181,9 +191,9 @@ class RequestParser(HTTPRequestParser):
             self.behind(self.body.rest)
 
 
-def _is_octets(media_type: str) -> bool:
-    """Return whether a Content-Type is application/octet-stream, which is also the default."""
-    return media_type.partition(";")[0].strip().lower() in ("", "application/octet-stream")
+def _is_bytes(media_type: str) -> bool:
+    """Return whether a Content-Type is one of `_BYTES`."""
+    return media_type.partition(";")[0].strip().lower() in _BYTES
 
 
 def _check_line(line: bytes, prefixes: tuple[bytes, ...], seen: dict[bytes, bytes]) -> bytes:

@@ -7,6 +7,8 @@ The WSGI environment has these keys beside those of WSGI (the README documents t
 - `calotype_server.expect_document`: call it if the body is a document, whatever its Content-Type.
 - `calotype_server.set_caller`: call it with the caller's name, so that the server can divide its workers
   fairly among callers.
+- `calotype_server.send_interim`: call it with a status such as `104 Upload Resumption Supported` and a list
+  of headers, to send an interim response before the final one. The key is missing in HTTP/1.0.
 - `calotype_server.is_admin`: True if the request came through the admin listener. The key is missing if there
   is no such listener.
 
@@ -15,6 +17,9 @@ No client can set them, because the names of headers begin with `HTTP_`.
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from waitress.channel import ClientDisconnected
@@ -24,6 +29,9 @@ from calotype_server.body import BodyError
 from calotype_server.sending import FileBuffer
 
 _LENGTH = "content-length"
+#: The status line of an interim response. The server itself sends 100, and never switches protocols (101).
+_INTERIM = re.compile(r"1(0[2-9]|[1-9][0-9]) [\x20-\x7e]+")
+_BREAK = re.compile(r"[\r\n]")
 
 
 class Task(WSGITask):
@@ -36,9 +44,25 @@ class Task(WSGITask):
         environ["calotype_server.release_worker"] = self.channel.release_worker
         environ["calotype_server.expect_document"] = self.channel.expect_document
         environ["calotype_server.set_caller"] = self.channel.set_caller
+        if self.version == "1.1":  # a client of HTTP/1.0 does not know interim responses (RFC 9110 15.2)
+            environ["calotype_server.send_interim"] = self.send_interim
         if self.channel.server.is_admin is not None:
             environ["calotype_server.is_admin"] = self.channel.server.is_admin
         return environ
+
+    def send_interim(self, status: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Send an interim response at once. Do nothing if the client has left.
+
+        Raises:
+            ValueError: the status is not 102 to 199, a line has a line break, or the final response has begun.
+        """
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+        if not _INTERIM.fullmatch(status) or any(_BREAK.search(line) for line in lines):
+            raise ValueError(f"not an interim response: {lines}")
+        if self.wrote_header:
+            raise ValueError("the final response has begun")
+        with contextlib.suppress(ClientDisconnected):  # the application notices it when it reads the body
+            self.channel.write_soon("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def build_response_header(self) -> bytes:
         """Return waitress's head, with `Connection: close` if part of the body is unread or the server ends.

@@ -68,8 +68,9 @@ class Settings(BaseModel):
     )
 
     dialects: tuple[str, ...] = Field(
-        ("v1", "v2"),
-        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2.",
+        ("v1", "v2", "uploads"),
+        description="APIs to serve beside the classic one at /images. v1: Images v1. v2: Images v2. uploads: "
+        "resumable uploads (tus 1.0, and those of the IETF's draft).",
     )
     extensions: tuple[str, ...] = Field(
         (),
@@ -99,10 +100,14 @@ class Settings(BaseModel):
             "if-*",
             "openstack-*",
             "range",
+            "tus-resumable",
+            "upload-*",
             "x-auth-token",
             "x-glance-*",
+            "x-http-method-override",
             "x-image-meta-*",
             "x-openstack-*",
+            "x-request-id",
         ),
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )

@@ -10,8 +10,9 @@ from pyramid.view import view_config
 from calotype.api.http.json_input import read_document
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
 from calotype.api.http.versions import base_url
-from calotype.api.v2.views.documents import json_response, nothing, page_response, without_body
+from calotype.api.v2.views.documents import json_response, page_response, without_body
 from calotype.model import policy
 from calotype_metadefs import codec
 from calotype_metadefs.database import Kind

@@ -23,6 +23,7 @@ from calotype.api.http.lists import stream_images
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
+from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
 from calotype.identity.security import Unauthenticated
@@ -30,6 +31,7 @@ from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.images import Image
 from calotype.model.queries import SHOWN, ImageQuery, Scope
+from calotype.model.states import Status
 
 LOCATION = "x-image-meta-location"
 
@@ -75,17 +77,24 @@ def versions(context: Root, request: Request) -> dict[str, Any]:
     return {"versions": version_document(request)}
 
 
-@view_config(context=ClassicImages, method="POST", permission=policy.CREATE, renderer="json")
-def create(context: ClassicImages, request: Request) -> dict[str, Any]:
+@view_config(context=ClassicImages, method="POST", permission=policy.CREATE)
+def create(context: ClassicImages, request: Request) -> Response:
     """POST /images: upload the body, register a location, or reserve an image for later."""
-    return _give(request, None) or _image(request.lifecycle.reserve(_change(request, None)))
+    return _give(request, None) or _record(request, request.lifecycle.reserve(_change(request, None)))
 
 
-@view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE, renderer="json")
-def update(context: ClassicImage, request: Request) -> dict[str, Any]:
+@view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE)
+def update(context: ClassicImage, request: Request) -> Response:
     """PUT /images/ID: upload the bytes of a reserved image, register its location, or change metadata."""
     image = context.image
-    return _give(request, image) or _image(request.lifecycle.update(_change(request, image)))
+    return _give(request, image) or _record(request, request.lifecycle.update(_change(request, image)))
+
+
+@view_config(context=ClassicImages, method="OPTIONS", permission=policy.CREATE)
+@view_config(context=ClassicImage, method="OPTIONS", permission=policy.UPLOAD)
+def options(context: ClassicImages | ClassicImage, request: Request) -> Response:
+    """OPTIONS /images and /images/ID: the limits of resumable uploads."""
+    return limits_response(request)
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
@@ -112,14 +121,14 @@ def delete(context: ClassicImage, request: Request) -> Response:
     return Response(content_type="text/plain", charset="utf-8")
 
 
-def _give(request: Request, image: Image | None) -> dict[str, Any] | None:
-    """Store the body or register the location, and return the record; None if the request has neither."""
-    if request.has_body:
+def _give(request: Request, image: Image | None) -> Response | None:
+    """Store the body or register the location, and return the response; None if the request has neither."""
+    if is_resumable(request) or request.has_body:
         body = upload_body(request)
-        return _image(request.lifecycle.upload(_change(request, image), body))
+        return receive_upload(request, _change(request, image), body, UPLOAD)
     if LOCATION in request.headers:
         change = _change(request, image)
-        return _image(request.lifecycle.register(change, confirm=request.confirm_caller))
+        return _record(request, request.lifecycle.register(change, confirm=request.confirm_caller))
     return None
 
 
@@ -127,8 +136,12 @@ def _change(request: Request, image: Image | None) -> Change:
     return Change(request.caller, codec.read_draft(request), image)
 
 
-def _image(image: Image) -> dict[str, Any]:
-    return {"image": codec.image_detail(image)}
+def _record(request: Request, image: Image) -> Response:
+    return Response(json={"image": codec.image_detail(image)})
+
+
+#: The form of uploads that create an image, or complete a reserved one.
+UPLOAD = UploadForm("classic", Status.KILLED, _record)
 
 
 def _error_form(request: Request, status: int, text: str) -> Response:
@@ -140,4 +153,5 @@ def includeme(config: Configurator) -> None:
     """Add /images to the root, and register the views."""
     config.add_child(Root, "images", ClassicImages)
     config.add_error_form("images", _error_form)
+    config.add_upload_form(UPLOAD)
     config.scan("calotype.api.classic.views")

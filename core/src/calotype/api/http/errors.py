@@ -22,6 +22,7 @@ from calotype.api.http.access_log import shown
 from calotype.api.http.conditions import PreconditionFailed
 from calotype.api.http.downloads import RangeNotSatisfiable
 from calotype.api.http.local import NotLocal
+from calotype.api.http.problems import Problem
 from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageResource, Resource
 from calotype.database import errors as database
@@ -100,7 +101,7 @@ _REPORTED = (model.NoGoodCopy,)
 _OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable)
 _NOT_FOUND = "Not found"
 #: The headers that are copied from the exception to the response.
-_HEADERS = ("Allow", "Accept-Patch", "Content-Range")
+_HEADERS = ("Allow", "Accept-Patch", "Content-Range", "Tus-Version")
 _READING = ("GET", "HEAD", "OPTIONS")
 #: Retry-After in seconds for a 503 if the exception has no time of its own, such as DatabaseUnavailable.
 DATABASE_RETRY_AFTER = 5
@@ -119,9 +120,12 @@ class _Errors:
 def respond(error: Exception, request: Request) -> Response:
     """Return the response to an exception, in the form of the request's dialect."""
     dialect = _dialect(request)
+    form = dialect.form
     kind = next((kind for kind in type(error).__mro__ if kind in dialect.statuses), None)
     if isinstance(error, HTTPException):
         status, text = _of_pyramid(error, request)
+    elif isinstance(error, Problem):
+        status, text, form = error.status, str(error), error.respond
     elif kind is None:
         log.exception("request %s: unexpected error", request.id)
         status, text = 500, "The server failed; its log has the details under this request's id."
@@ -135,7 +139,8 @@ def respond(error: Exception, request: Request) -> Response:
             )
     if status in (401, 403) and request.method not in _READING:
         _log_refusal(request, f"{shown(request.environ.get('PATH_INFO', ''))}: {status} {text}")
-    response = dialect.form(request, status, text)
+    response = form(request, status, text)
+    response.headers.update(request.error_headers)
     retry_after = getattr(error, "retry_after", DATABASE_RETRY_AFTER if status == 503 else None)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)

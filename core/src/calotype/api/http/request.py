@@ -85,6 +85,11 @@ class Request(pyramid.request.Request):
         """The id of this request. A client cannot choose it, because it is written to the log."""
         return f"req-{uuid.uuid4()}"
 
+    @cached
+    def error_headers(self) -> dict[str, str]:
+        """Headers that the response also has if the request fails. Views add to them."""
+        return {}
+
     @property
     def parts(self) -> Parts:
         """The parts of the application that handles this request."""

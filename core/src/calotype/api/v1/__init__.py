@@ -18,6 +18,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v1.resources import V1, V1Images
+from calotype.api.v1.views import COMPLETION, CREATION
 
 _SEGMENTS = ("v1", "v1.0", "v1.1")
 _MEDIA_TYPE = re.compile(r"application/vnd\.openstack\.images-v1(\.[01])?\s*(;|,|$)", re.IGNORECASE)
@@ -58,6 +59,8 @@ def includeme(config: Configurator) -> None:
         config.add_error_form(segment, error_form)
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
+    config.add_upload_form(CREATION)
+    config.add_upload_form(COMPLETION)
     config.add_subscriber(negotiate, NewRequest)
     config.add_subscriber(refuse_blank_ids, ContextFound)
     config.scan("calotype.api.v1")

@@ -18,6 +18,7 @@ from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
 from calotype.api.http.meta_headers import META, read_boolean
 from calotype.api.http.request import Request
+from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v1 import codec
@@ -63,9 +64,12 @@ def create(context: V1Images, request: Request) -> Response:
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
         image = request.lifecycle.reserve(Change(request.caller, _drafted(request, given, None)))
-    else:
-        image = _give(request, codec.read_draft(request), None)
-    response = _document(image)
+        return _created(request, image)
+    return _give(request, codec.read_draft(request), None, CREATION)
+
+
+def _created(request: Request, image: Image) -> Response:
+    response = _document(request, image)
     response.status_int = 201
     response.headers["Location"] = f"{base_url(request)}/v1/images/{image.id}"
     return response
@@ -77,10 +81,10 @@ def update(context: V1Image, request: Request) -> Response:
     image = context.image
     if _has_document(request):
         given = codec.read_document_draft(read_document(request))
-        return _document(_update(request, image, given))
+        return _document(request, _update(request, image, given))
     draft = codec.read_draft(request)
     _hold_to_record(request, image, draft)
-    body = request.has_body
+    body = _has_bytes(request)
     purge = read_boolean(request.headers.get(codec.PURGE, "true")) and not body
     external = draft.location is not None or codec.copy_source(request) is not None
     if external and not body and image.status is not Status.QUEUED:
@@ -88,7 +92,19 @@ def update(context: V1Image, request: Request) -> Response:
             "Attempted to update Location field for an image not in queued status. "
             f"This image is {image.status}; create a new one."
         )
-    return _document(_give(request, replace(draft, id=None, replace_properties=purge), image))
+    return _give(request, replace(draft, id=None, replace_properties=purge), image, COMPLETION)
+
+
+@view_config(context=V1Images, method="OPTIONS", permission=policy.CREATE)
+@view_config(context=V1Image, method="OPTIONS", permission=policy.UPLOAD)
+def options(context: V1Images | V1Image, request: Request) -> Response:
+    """OPTIONS /v1/images and /v1/images/ID: the limits of resumable uploads."""
+    return limits_response(request)
+
+
+def _has_bytes(request: Request) -> bool:
+    """Return True if the request uploads bytes. The first part of a resumable upload may be empty."""
+    return is_resumable(request) or request.has_body
 
 
 def _has_document(request: Request) -> bool:
@@ -114,12 +130,11 @@ def _hold_to_record(request: Request, image: Image, draft: ImageFields) -> None:
             raise NotAllowed("Forbidden to modify 'checksum' of active image.")
 
 
-def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
+def _give(request: Request, draft: ImageFields, image: Image | None, form: UploadForm) -> Response:
     """Create or complete an image from the request's source; raises InvalidRequest if there are several."""
-    lifecycle = request.lifecycle
     given, draft = draft, _drafted(request, draft, image)
     change = Change(request.caller, draft, image)
-    body, source = request.has_body, codec.copy_source(request)
+    body, source = _has_bytes(request), codec.copy_source(request)
     if body + (draft.location is not None) + (source is not None) > 1:
         raise InvalidRequest(
             "It's invalid to provide multiple image sources: send a body, or one header that names a URL."
@@ -131,15 +146,21 @@ def _give(request: Request, draft: ImageFields, image: Image | None) -> Image:
     if body:
         # openstacksdk creates the image by JSON, and then sends the body without a Content-Type.
         reader = upload_body(request, needs_type=image is None)
-        return lifecycle.upload(change, reader)
+        return receive_upload(request, change, reader, form)
+    return form.respond(request, _store(request, change, given, source))
+
+
+def _store(request: Request, change: Change, given: ImageFields, source: str | None) -> Image:
+    """Copy an image from `source`, register its location, change its metadata or reserve it."""
+    lifecycle = request.lifecycle
     if source is not None:
         order = ImportRequest(Origin.URI, on_failure=Status.KILLED, waits=True)
         return lifecycle.imports.submit(change.with_fields(location=source), order).image
-    if draft.location is not None:
+    if change.fields.location is not None:
         return lifecycle.register(change, confirm=request.confirm_caller)
-    if image is not None:
-        return _update(request, image, given)
-    if draft.size == 0:
+    if change.image is not None:
+        return _update(request, change.image, given)
+    if change.fields.size == 0:
         return lifecycle.upload(change, Announced(io.BytesIO(), 0))
     return lifecycle.reserve(change)
 
@@ -149,11 +170,16 @@ def _update(request: Request, image: Image, given: ImageFields) -> Image:
     return request.lifecycle.update(Change.derived(request.caller, image, derive))
 
 
-def _document(image: Image) -> Response:
+def _document(request: Request, image: Image) -> Response:
     response = Response(json={"image": codec.image_document(image)})
     if image.checksum:
         response.headers["ETag"] = image.checksum
     return response
+
+
+#: The forms of uploads that create an image, and of those that complete a queued one.
+CREATION = UploadForm("v1", Status.KILLED, _created)
+COMPLETION = UploadForm("v1-queued", Status.KILLED, _document)
 
 
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
@@ -171,7 +197,7 @@ def show(context: V1Image, request: Request) -> Response:
     openstacksdk expects a record here, and then requests the bytes at `/file`.
     """
     if (request.user_agent or "").startswith("openstacksdk/"):
-        return _document(context.image)
+        return _document(request, context.image)
     return _with_headers(image_response(request, context.image), context.image)
 
 

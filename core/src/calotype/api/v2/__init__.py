@@ -18,6 +18,7 @@ from calotype.api.http.resources import Root
 from calotype.api.http.uploads import NotOctets
 from calotype.api.http.versions import VERSIONS, Version
 from calotype.api.v2.resources import V2
+from calotype.api.v2.views.data import UPLOAD
 from calotype.model.errors import ImageGone
 
 #: The implemented versions. Those that add the image cache (2.14, 2.16, 2.18) or the locations API (2.17) are
@@ -42,6 +43,7 @@ def includeme(config: Configurator) -> None:
     for version in IDS:
         status = "CURRENT" if version == IDS[-1] else "SUPPORTED"
         config.registry[VERSIONS].append(Version(version, "v2", status))
+    config.add_upload_form(UPLOAD)
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
     config.scan("calotype.api.v2.views")

@@ -8,9 +8,11 @@ from pyramid.view import view_config
 from calotype.api.http.downloads import image_response
 from calotype.api.http.meta_headers import read_integer
 from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
+from calotype.api.http.resumption import UploadForm, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
-from calotype.api.v2.views.documents import bodiless_view, nothing
+from calotype.api.v2.views.documents import bodiless_view
 from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import Conflict, NoData
@@ -18,17 +20,23 @@ from calotype.model.fields import ImageFields, check_formats
 from calotype.model.states import Status
 
 _SIZE = "X-OpenStack-Image-Size"
+#: The form of uploads to the resource `file`.
+UPLOAD = UploadForm("v2", Status.QUEUED, lambda request, image: nothing())
 
 
 @view_config(context=V2Image, name="file", method="PUT", permission=policy.UPLOAD)
 def upload(context: V2Image, request: Request) -> Response:
-    """PUT /v2/images/ID/file: upload the bytes. After a failed upload, the image is queued again."""
+    """PUT /v2/images/ID/file: upload the bytes, or begin to. After a failed upload, the image is queued."""
     body = upload_body(request)
     draft = ImageFields(size=declared_size(request), store=request.headers.get("X-Image-Meta-Store") or None)
     check_formats(draft, context.image)
-    change = Change(request.caller, draft, context.image)
-    request.lifecycle.upload(change, body, on_failure=Status.QUEUED)
-    return nothing()
+    return receive_upload(request, Change(request.caller, draft, context.image), body, UPLOAD)
+
+
+@view_config(context=V2Image, name="file", method="OPTIONS", permission=policy.UPLOAD)
+def options(context: V2Image, request: Request) -> Response:
+    """OPTIONS /v2/images/ID/file: the limits of resumable uploads."""
+    return limits_response(request)
 
 
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)

@@ -105,10 +105,3 @@ def json_response(document: Any, status: int = 200) -> Response:
     """Return a response with a document as JSON in UTF-8, without escapes for characters beyond ASCII."""
     body = json.dumps(document, ensure_ascii=False).encode()
     return Response(body, status=status, content_type="application/json", charset="UTF-8")
-
-
-def nothing(status: int = 204) -> Response:
-    """Return a response without a body."""
-    response = Response(status=status)
-    response.headers.pop("Content-Type", None)
-    return response

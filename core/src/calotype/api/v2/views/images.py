@@ -12,6 +12,7 @@ from pyramid.view import view_config
 from calotype.api.http.json_input import read_document
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
 from calotype.api.http.versions import base_url, version_document
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.import_methods import methods_for_caller
@@ -23,7 +24,6 @@ from calotype.api.v2.views.documents import (
     image_document,
     image_documents,
     json_response,
-    nothing,
     page_response,
 )
 from calotype.database.queries import position

@@ -10,12 +10,13 @@ from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
 from calotype.api.v2 import codec
 from calotype.api.v2.import_methods import import_methods, methods_for_caller
 from calotype.api.v2.resources import StoreImage, V2Image
 from calotype.api.v2.schemas import Schemas
 from calotype.api.v2.tasks import image_task
-from calotype.api.v2.views.documents import bodiless_view, json_response, nothing
+from calotype.api.v2.views.documents import bodiless_view, json_response
 from calotype.config.messages import not_one_of
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy

@@ -7,10 +7,11 @@ from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
 from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
 from calotype.api.v2 import codec
 from calotype.api.v2.resources import ImageMember, Members, Tag
 from calotype.api.v2.schemas import Schemas
-from calotype.api.v2.views.documents import bodiless_view, json_response, nothing
+from calotype.api.v2.views.documents import bodiless_view, json_response
 from calotype.images.members import check_shared
 from calotype.model import policy
 from calotype.model.images import Image, Member, MemberStatus

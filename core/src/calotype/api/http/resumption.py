@@ -1,0 +1,181 @@
+"""Uploads of all dialects, which a client can resume if it asks for that.
+
+An upload with the header Upload-Complete is a resumable upload of the IETF's draft "Resumable Uploads for
+HTTP" (draft-ietf-httpbis-resumable-upload, interop version 8). The server creates an upload session, whose
+URL it announces. `calotype.api.uploads.draft` serves that URL. Any other upload is a single request.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+from calotype.api.http.problems import Problem
+from calotype.api.http.request import Request
+from calotype.api.http.responses import nothing
+from calotype.api.http.uploads import UploadBody
+from calotype.api.http.versions import base_url
+from calotype.model.change import Change
+from calotype.model.images import Image
+from calotype.model.sessions import UploadSession
+from calotype.model.states import Status
+from calotype.transfers.readers import Source
+from calotype.transfers.sessions.chunks import Chunk
+
+COMPLETE, OFFSET, LENGTH, LIMIT = "Upload-Complete", "Upload-Offset", "Upload-Length", "Upload-Limit"
+#: The version of the draft. Only a client of the same version gets status 104 (its appendix on versions).
+INTEROP_VERSION = 8
+#: The registry's key for the forms of uploads, by name.
+FORMS = "calotype.upload_forms"
+#: The beginning of the types of the draft's problem documents.
+PROBLEMS = "https://iana.org/assignments/http-problem-types#"
+
+_INTEROP = "Upload-Draft-Interop-Version"
+_SUPPORTED = "104 Upload Resumption Supported"
+
+# An item of RFC 9651, a boolean or an integer, with parameters that have no meaning here.
+_PARAMETERS = r"(?:; *[a-z*][a-z0-9_.*-]*(?:=[^;, ]+)?)*"
+_BOOLEAN = re.compile(rf"\?([01]){_PARAMETERS}", re.ASCII)
+_INTEGER = re.compile(rf"([0-9]{{1,15}}){_PARAMETERS}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """How one kind of request uploads an image.
+
+    `name` is unique, and upload sessions record it. `on_failure` is the status of the image after a failed
+    upload. `respond` makes the response to a complete upload.
+    """
+
+    name: str
+    on_failure: Status
+    respond: Callable[[Request, Image], Response]
+
+
+def read_complete(request: Request) -> bool | None:
+    """Return the value of Upload-Complete, or None if it is missing or invalid."""
+    found = _BOOLEAN.fullmatch(request.headers.get(COMPLETE, "").strip(" "))
+    return None if found is None else found[1] == "1"
+
+
+def read_number(request: Request, name: str) -> int | None:
+    """Return the value of a header that has one integer, or None if it is missing or invalid."""
+    found = _INTEGER.fullmatch(request.headers.get(name, "").strip(" "))
+    return None if found is None else int(found[1])
+
+
+def is_resumable(request: Request) -> bool:
+    """Return whether the request asks for a resumable upload."""
+    return read_complete(request) is not None
+
+
+def receive_upload(request: Request, change: Change, body: UploadBody, form: UploadForm) -> Response:
+    """Store the request's body as the bytes of an image, and return the response.
+
+    If the upload is resumable and the body is not all of it, the response leads to the upload session.
+
+    Raises:
+        Problem: the headers tell different lengths.
+        Exception: the errors of `Lifecycle.upload` and of `Sessions`.
+    """
+    complete = read_complete(request)
+    if complete is None:
+        return form.respond(request, request.lifecycle.upload(change, body, on_failure=form.on_failure))
+    sessions = request.lifecycle.sessions
+    request.error_headers.update({COMPLETE: "?0", LIMIT: limits(request)})
+    note = json.dumps({"form": form.name})
+    session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
+    announced = {"Location": upload_url(request, session.id), LIMIT: limits(request, session)}
+    request.error_headers.update(announced)
+    _announce(request, announced)
+    session = sessions.write(session.id, request.caller, Chunk(0, body))
+    if complete:
+        return finish(request, session)
+    return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
+
+
+def read_length(request: Request, content: Source, offset: int = 0) -> int | None:
+    """Return the length of the whole image if the request tells it, directly or by ending the upload.
+
+    Raises:
+        Problem: the headers tell different lengths.
+    """
+    declared = read_number(request, LENGTH)
+    end = None if content.length is None else offset + content.length
+    if declared is not None and end is not None:
+        if end > declared or (end < declared and read_complete(request)):
+            raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
+    return end if declared is None and read_complete(request) else declared
+
+
+def inconsistent_length(message: str) -> Problem:
+    """Return the error for a request that contradicts the length of the upload."""
+    title = "Inconsistent Upload Length Values"
+    return Problem(400, f"{PROBLEMS}inconsistent-upload-length", title, message)
+
+
+def finish(request: Request, session: UploadSession) -> Response:
+    """Make the image active with the bytes of the session, and return what its first request would have got.
+
+    Raises:
+        Problem: the session lacks bytes.
+        Exception: the errors of `Sessions.finish`. Their responses say that the upload cannot be continued.
+    """
+    sessions = request.lifecycle.sessions
+    if session.length is None:
+        session = sessions.announce(session.id, request.caller, session.offset)
+    elif session.offset < session.length:
+        raise inconsistent_length(
+            f"{LENGTH} is {session.length}, but the upload was to be complete with {session.offset} bytes."
+        )
+    request.error_headers[COMPLETE] = "?1"
+    response = _form_of(request, session)(request, sessions.finish(session.id, request.caller))
+    response.headers[COMPLETE] = "?1"
+    return response
+
+
+def _form_of(request: Request, session: UploadSession) -> Callable[[Request, Image], Response]:
+    """Return the function that responds to a complete upload as the request that created the session."""
+    form: UploadForm | None = request.registry[FORMS].get(json.loads(session.note).get("form"))
+    return (lambda request, image: nothing()) if form is None else form.respond
+
+
+def upload_url(request: Request, session_id: str) -> str:
+    """Return the URL of an upload session."""
+    return f"{base_url(request)}/uploads/{session_id}"
+
+
+def limits(request: Request, session: UploadSession | None = None) -> str:
+    """Return the value of Upload-Limit for a session, or for a session that would be created now."""
+    seconds = request.settings.upload_expiry
+    if session is not None:
+        seconds = max(0.0, (session.expires - datetime.datetime.now(datetime.UTC)).total_seconds())
+    return f"max-size={int(request.settings.image_size_cap)}, max-age={int(seconds)}"
+
+
+def limits_response(request: Request) -> Response:
+    """Return the response to OPTIONS for a resource that takes resumable uploads."""
+    return nothing(204, {LIMIT: limits(request)})
+
+
+def _announce(request: Request, headers: Mapping[str, str]) -> None:
+    """Tell the client where it can resume, if the client and the server can use interim responses."""
+    send = request.environ.get("calotype_server.send_interim")
+    if send is not None and read_number(request, _INTEROP) == INTEROP_VERSION:
+        send(_SUPPORTED, [*headers.items(), (_INTEROP, f"{INTEROP_VERSION}")])
+
+
+def includeme(config: Configurator) -> None:
+    """Install the directive `add_upload_form` for dialects."""
+    config.registry[FORMS] = {}
+    config.add_directive("add_upload_form", _add_upload_form)
+
+
+def _add_upload_form(config: Configurator, form: UploadForm) -> None:
+    config.registry[FORMS][form.name] = form
