@@ -2,6 +2,7 @@
 // The name of a check that begins with "upload" is the name of the image that it makes.
 const fs = require('fs')
 const http = require('http')
+const { PassThrough } = require('stream')
 const tus = require('tus-js-client')
 const { version } = require('tus-js-client/package.json')
 
@@ -12,8 +13,10 @@ const part = Math.floor((size * 2) / 5)
 const headers = { 'X-Auth-Token': token }
 const passed = []
 const failed = {}
+let running = null
 
 async function check(name, work) {
+  running = name
   try {
     await work(name)
     passed.push(name)
@@ -23,6 +26,8 @@ async function check(name, work) {
 }
 
 const stream = () => fs.createReadStream(file)
+// A stream that is no file, so that the library cannot know its length.
+const unknown = () => stream().pipe(new PassThrough())
 
 // Return an upload to an image with this name, and the promise that it succeeds.
 function begin(name, options = {}, source = stream()) {
@@ -42,7 +47,7 @@ function begin(name, options = {}, source = stream()) {
   return { upload, done }
 }
 
-function run(options, source = () => stream()) {
+function run(options, source = stream) {
   return async (name) => {
     const { upload, done } = begin(name, options, source())
     upload.start()
@@ -89,7 +94,7 @@ async function main() {
   await check('upload in one request', run({ chunkSize: Infinity }))
   await check('upload in parts', run())
   await check('upload of a buffer', run({}, () => fs.readFileSync(file)))
-  await check('upload of a stream whose length is not known', run({ uploadLengthDeferred: true }))
+  await check('upload of a stream whose length is not known', run({ uploadLengthDeferred: true }, unknown))
   await check('upload whose first part creates it', run({ uploadDataDuringCreation: true }))
   await check('upload with POST instead of PATCH', run({ overridePatchMethod: true }))
   await check('upload in three parallel parts', run({ parallelUploads: 3, chunkSize: Infinity }))
@@ -129,7 +134,12 @@ async function main() {
     const answer = await fetch(upload.url, { method: 'HEAD', headers: { ...headers, 'Tus-Resumable': '1.0.0' } })
     if (![404, 410].includes(answer.status)) throw new Error(`HEAD: ${answer.status}`)
   })
-  console.log(JSON.stringify({ client: `tus-js-client ${version}`, passed, failed, skipped: {} }))
+  running = null
 }
 
+// Node ends when nothing can happen any more, also in the middle of a check.
+process.on('exit', () => {
+  if (running !== null) failed[running] = 'it stands still'
+  console.log(JSON.stringify({ client: `tus-js-client ${version}`, passed, failed, skipped: {} }))
+})
 main()
