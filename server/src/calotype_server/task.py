@@ -54,13 +54,13 @@ class Task(WSGITask):
         """Send an interim response at once. Do nothing if the client has left.
 
         Raises:
-            ValueError: the status is not 102 to 199, a line has a line break, or the final response has begun.
+            ValueError: the status is not 102 to 199, or a line has a line break, or the response has begun.
         """
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
         if not _INTERIM.fullmatch(status) or any(_BREAK.search(line) for line in lines):
             raise ValueError(f"not an interim response: {lines}")
         if self.wrote_header:
-            raise ValueError("the final response has begun")
+            raise ValueError("the response has begun")
         with contextlib.suppress(ClientDisconnected):  # the application notices it when it reads the body
             self.channel.write_soon("\r\n".join([*lines, "", ""]).encode("latin-1"))
 

@@ -268,6 +268,7 @@ def _session(row: Row[Any]) -> UploadSession:
         token=row.token,
         grid=grid,
         on_failure=row.on_failure,
+        note=row.note,
         demands=demands,
         counted=row.counted,
         writer=row.writer,

@@ -179,6 +179,8 @@ class SessionRow(Base):
     # The process that makes the image of the bytes.
     lease_owner: Mapped[str | None] = mapped_column(String(36))
     lease_until: Mapped[datetime.datetime | None]
+    # A text that the dialect keeps with the session.
+    note: Mapped[str] = mapped_column(Text)
 
 
 class PartRow(Base):

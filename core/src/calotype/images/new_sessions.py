@@ -45,11 +45,13 @@ class NewSessions:
         self._receiver = Receiver(database, stores, settings, uploads.leases)
         self._assembler = Assembler(database, stores, settings, uploads, self._receiver)
 
-    def begin(self, change: Change, length: int | None, *, on_failure: Status) -> UploadSession:
+    def begin(
+        self, change: Change, length: int | None, *, on_failure: Status, note: str = ""
+    ) -> UploadSession:
         """Create an image, or take a queued one, whose bytes arrive in chunks. The image is queued meanwhile.
 
         `length` is the number of all bytes, or None if it will be announced later. `on_failure` is the status
-        of the image if the session fails or expires: killed, or queued.
+        of the image if the session fails or expires: killed, or queued. `note` is kept with the session.
 
         Raises:
             InvalidRequest, NotAllowed, UnknownStore: the change breaks a rule; nothing was recorded.
@@ -61,7 +63,8 @@ class NewSessions:
             StoreError: the store cannot take the upload; the session has failed.
         """
         store = self._check(change, length)
-        session = self._begin(change, store.name, length, on_failure)
+        new = replace(self._new_session(change.caller, length, note), store=store.name, on_failure=on_failure)
+        session = self._begin(change, new)
         if not store.can(Parts):
             return session
         try:
@@ -75,7 +78,7 @@ class NewSessions:
             raise SessionEnded("The upload session has ended.")
         return replace(session, token=begun.token, grid=grid)
 
-    def begin_partial(self, caller: Caller, length: int | None) -> UploadSession:
+    def begin_partial(self, caller: Caller, length: int | None, *, note: str = "") -> UploadSession:
         """Begin a session without an image, whose bytes become part of one by `concatenate`.
 
         Raises:
@@ -84,26 +87,24 @@ class NewSessions:
         check_size(length, self._settings)
         writable_store(self._stores, self._settings.staging_store).bulkhead.require_room()
         self._database.start_usage(caller.project)
-        return self._begin_partial(caller, length)
+        return self._begin_partial(caller, self._new_session(caller, length, note))
 
     @retry_on_conflict
-    def _begin_partial(self, caller: Caller, length: int | None) -> UploadSession:
+    def _begin_partial(self, caller: Caller, new: UploadSession) -> UploadSession:
         with self._database.unit() as unit:
             require(caller, policy.CREATE)
             self._require_room(unit, caller.project)
-            unit.count(caller.project, self._writer.limits, size=length or 0)
-            session = replace(self._new_session(caller, length), counted=length or 0)
+            session = replace(new, counted=new.length or 0)
+            unit.count(caller.project, self._writer.limits, size=session.counted)
             unit.sessions.add(session)
             return session
 
     @retry_on_conflict
-    def _begin(self, change: Change, store: str, length: int | None, on_failure: Status) -> UploadSession:
+    def _begin(self, change: Change, new: UploadSession) -> UploadSession:
         with self._database.unit() as unit:
-            return self._add(unit, change, store, length, on_failure)
+            return self._add(unit, change, new)
 
-    def _add(
-        self, unit: Unit, change: Change, store: str, length: int | None, on_failure: Status
-    ) -> UploadSession:
+    def _add(self, unit: Unit, change: Change, new: UploadSession) -> UploadSession:
         """Create or take the image, and insert its session, which has no bytes yet."""
         image = self._writer.write(unit, change)
         at_work = image.has_jobs and unit.has_open_job(image.id)
@@ -111,22 +112,20 @@ class NewSessions:
             raise NotQueued.of(UNQUEUED, image.status, at_work=at_work)
         self._require_room(unit, change.caller.project)
         session = replace(
-            self._new_session(change.caller, length),
+            new,
             image_id=image.id,
             key=new_key(image.id),
-            store=store,
-            on_failure=on_failure,
             demands=Demands(change.size, dict(change.digests)),
         )
-        unit.count(image.owner, self._writer.limits, size=length or 0)
-        unit.begin_session(image.id, session.key or "", store, length or 0)
+        unit.count(image.owner, self._writer.limits, size=session.length or 0)
+        unit.begin_session(image.id, session.key or "", session.store, session.length or 0)
         unit.sessions.add(session)
         if image.status_reason is not None:
             unit.change(image.id, {Status.QUEUED}, {"status_reason": None})
         unit.audit(AuditVerb.BEGIN_UPLOAD, image.id, change.caller.actor, f"session {session.id}")
         return session
 
-    def _new_session(self, caller: Caller, length: int | None) -> UploadSession:
+    def _new_session(self, caller: Caller, length: int | None, note: str) -> UploadSession:
         return UploadSession(
             new_id(),
             SessionStatus.COMPLETE if length == 0 else SessionStatus.OPEN,
@@ -136,6 +135,7 @@ class NewSessions:
             project=caller.project,
             user=caller.user,
             lease_until=self._leases.end(),
+            note=note,
         )
 
     def _check(self, change: Change, length: int | None) -> CheckedStore:
@@ -162,7 +162,9 @@ class NewSessions:
         with self._database.unit() as unit:
             return unit.sessions.set_upload(session.id, token, grid)
 
-    def concatenate(self, change: Change, session_ids: Sequence[str], *, on_failure: Status) -> UploadSession:
+    def concatenate(
+        self, change: Change, session_ids: Sequence[str], *, on_failure: Status, note: str = ""
+    ) -> UploadSession:
         """Begin a session that consists of complete partial sessions, in order. They end with this.
 
         The new session is complete, so that `finish` can follow.
@@ -174,14 +176,14 @@ class NewSessions:
         """
         if not session_ids or len(set(session_ids)) != len(session_ids):
             raise InvalidRequest("Name one or more partial uploads, each of them once.")
-        return self._concatenate(change, self._check(change, None).name, session_ids, on_failure)
+        store = self._check(change, None)
+        new = replace(self._new_session(change.caller, None, note), store=store.name, on_failure=on_failure)
+        return self._concatenate(change, new, session_ids)
 
     @retry_on_conflict
-    def _concatenate(
-        self, change: Change, store: str, session_ids: Sequence[str], on_failure: Status
-    ) -> UploadSession:
+    def _concatenate(self, change: Change, new: UploadSession, session_ids: Sequence[str]) -> UploadSession:
         with self._database.unit() as unit:
-            session, length = self._add(unit, change, store, None, on_failure), 0
+            session, length = self._add(unit, change, new), 0
             for session_id in session_ids:
                 part, image = locked(unit, session_id, change.caller)
                 require_taking(part)

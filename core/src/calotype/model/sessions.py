@@ -104,6 +104,7 @@ class UploadSession:
         counted: The bytes of a partial session that are counted against its project's limit.
         writer: The id of the request that writes alone now.
         lease_until: The end of the lease of the process that makes the image of the bytes.
+        note: A text of the dialect that began the session, which only dialects read.
     """
 
     id: str
@@ -124,6 +125,7 @@ class UploadSession:
     counted: int = 0
     writer: str | None = None
     lease_until: datetime.datetime | None = None
+    note: str = ""
 
     @property
     def is_partial(self) -> bool:

@@ -15,7 +15,7 @@ from calotype.api.http.request import Request
 class Problem(Exception):
     """An error that is a problem document in every dialect. The message explains it to the client.
 
-    `kind` is the URI of the problem type and `title` its title. `members` are further members of the document.
+    `kind` is the URI of the problem type, and `title` its title. `members` are further members.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from calotype.api.http.responses import nothing
 from calotype.api.http.uploads import UploadBody
 from calotype.api.http.versions import base_url
 from calotype.model.change import Change
+from calotype.model.fields import InvalidRequest
 from calotype.model.images import Image
 from calotype.model.sessions import UploadSession
 from calotype.model.states import Status
@@ -71,8 +72,21 @@ def read_number(request: Request, name: str) -> int | None:
 
 
 def is_resumable(request: Request) -> bool:
-    """Return whether the request asks for a resumable upload."""
-    return read_complete(request) is not None
+    """Return whether the request asks for a resumable upload.
+
+    Raises:
+        InvalidRequest: the dialect of upload sessions is off, and the body is only a part of the image.
+    """
+    if "uploads" in request.settings.dialects:
+        return read_complete(request) is not None
+    require_whole(request)
+    return False
+
+
+def require_whole(request: Request) -> None:
+    """Raise InvalidRequest if the body is only a part of an image, so that it is not taken for all of it."""
+    if read_complete(request) is False:
+        raise InvalidRequest(f"{COMPLETE} must be ?1 here, because all bytes must come in one request.")
 
 
 def receive_upload(request: Request, change: Change, body: UploadBody, form: UploadForm) -> Response:
@@ -84,8 +98,7 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
         Problem: the headers tell different lengths.
         Exception: the errors of `Lifecycle.upload` and of `Sessions`.
     """
-    complete = read_complete(request)
-    if complete is None:
+    if not is_resumable(request):
         return form.respond(request, request.lifecycle.upload(change, body, on_failure=form.on_failure))
     sessions = request.lifecycle.sessions
     request.error_headers.update({COMPLETE: "?0", LIMIT: limits(request)})
@@ -95,7 +108,7 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
     request.error_headers.update(announced)
     _announce(request, announced)
     session = sessions.write(session.id, request.caller, Chunk(0, body))
-    if complete:
+    if read_complete(request):
         return finish(request, session)
     return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
 
@@ -108,10 +121,10 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     """
     declared = read_number(request, LENGTH)
     end = None if content.length is None else offset + content.length
-    if declared is not None and end is not None:
-        if end > declared or (end < declared and read_complete(request)):
-            raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
-    return end if declared is None and read_complete(request) else declared
+    is_last = read_complete(request)
+    if None not in (declared, end) and (end > declared or (is_last and end < declared)):
+        raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
+    return end if declared is None and is_last else declared
 
 
 def inconsistent_length(message: str) -> Problem:

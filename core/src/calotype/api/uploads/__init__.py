@@ -18,7 +18,7 @@ from calotype.api.uploads.resources import TUS, Uploads, speaks_tus
 from calotype.api.uploads.tus_headers import VERSION
 
 _SEGMENT = "uploads"
-#: The methods that a client of tus may name in X-HTTP-Method-Override, because it cannot send them.
+#: The methods that a client of tus may name in X-HTTP-Method-Override.
 _OVERRIDES = ("PATCH", "DELETE")
 
 
@@ -32,7 +32,7 @@ def error_form(request: Request, status: int, text: str) -> Response:
 
 
 def override_method(event: NewRequest) -> None:
-    """Give a POST of tus the method that it names, as tus defines for clients that can send only GET and POST."""
+    """Give a POST of tus the method that it names, because some clients can send only GET and POST."""
     request = event.request
     if request.method == "POST" and TUS in request.headers and request.path_info.startswith(f"/{_SEGMENT}/"):
         named = request.headers.get("X-HTTP-Method-Override")

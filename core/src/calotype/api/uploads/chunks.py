@@ -1,4 +1,4 @@
-"""The bytes that one request adds to an upload session, in both protocols: its body, or zeros without a body."""
+"""The bytes that one request adds to an upload session, in both protocols: its body, or zeros."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ name of the file as `filename`, and sometimes further keys of their own, which a
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from calotype.model.images import Visibility
 log = logging.getLogger(__name__)
 
 PROPERTY = "property-"
+_KEY = re.compile(r"[\x21-\x7e]+", re.ASCII)
 #: The key that names an existing image, which gets the bytes.
 IMAGE_ID = "image_id"
 
@@ -44,10 +46,10 @@ def read_metadata(text: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for pair in text.split(",") if text.strip(" ") else ():
         key, _, encoded = pair.strip(" ").partition(" ")
-        if not key or key in given:
-            raise InvalidRequest(
-                f"{METADATA} has the key {quoted(key)} twice." if key else f"{METADATA} has an empty pair."
-            )
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(f"{METADATA} needs a key in ASCII before each value, not {quoted(key)}.")
+        if key in given:
+            raise InvalidRequest(f"{METADATA} has the key {quoted(key)} twice.")
         try:
             given[key] = decode_base64(f"{METADATA}: {key}", encoded).decode()
         except UnicodeDecodeError:
@@ -89,7 +91,7 @@ def read_existing(given: Mapping[str, str]) -> ImageFields:
     refused = sorted(key for key in given if key in _FIELDS - {"name"} or key.startswith(PROPERTY))
     if refused:
         raise InvalidRequest(
-            f"{METADATA}: {quoted(refused[0])} cannot be set together with {IMAGE_ID}: change the image first."
+            f"{METADATA}: {quoted(refused[0])} cannot be set with {IMAGE_ID}: change the image first."
         )
     return ImageFields(store=given.get("store") or None)
 

@@ -15,7 +15,7 @@ from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from calotype.api.http.request import Request
 from calotype.api.uploads.resources import TUS, TUS_BYTES
 from calotype.config.messages import not_one_of, quoted
-from calotype.model.fields import InvalidRequest, canonical_id
+from calotype.model.fields import InvalidRequest, RequestTooLarge, canonical_id
 from calotype.model.sessions import UploadSession
 
 VERSION = "1.0.0"
@@ -29,10 +29,8 @@ OFFSET, LENGTH, DEFER, METADATA, CONCAT, CHECKSUM = (
 )
 #: The algorithms of Upload-Checksum, with the lengths of their digests in bytes. tus requires sha1.
 CHECKSUMS = {"sha256": 32, "sha1": 20, "md5": 16, "crc32": 4}
-#: Maximum number of partial sessions that one session is made of.
-PARTIALS_MAX = 1000
 #: Maximum length of Upload-Metadata and of Upload-Concat in characters. Responses to HEAD repeat them.
-TEXT_MAX = 32768
+TEXT_MAX = 30_000
 
 _INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UPLOAD = re.compile(r"(?:https?://[^/?#]+)?/(?:[^?#]*/)?uploads/([^/?#]+)", re.ASCII)
@@ -109,11 +107,14 @@ def read_concat(request: Request) -> list[str] | None:
     Return None without the header.
 
     Raises:
-        InvalidRequest: the header is malformed, or names too many sessions.
+        InvalidRequest: the header is malformed.
+        RequestTooLarge: the header is too long.
     """
     text = request.headers.get(CONCAT)
     if text is None or text == "partial":
         return None if text is None else []
+    if len(text) > TEXT_MAX:
+        raise RequestTooLarge(f"{CONCAT} is longer than {TEXT_MAX} characters.")
     kind, _, urls = text.partition(";")
     found = [_UPLOAD.fullmatch(url) for url in urls.split(" ")] if kind == "final" else []
     ids = [canonical_id(match[1]) if match else None for match in found]
@@ -121,8 +122,6 @@ def read_concat(request: Request) -> list[str] | None:
         raise InvalidRequest(
             f"{CONCAT} must be 'partial', or 'final;' and the URLs of partial uploads, separated by a space."
         )
-    if len(ids) > PARTIALS_MAX or len(text) > TEXT_MAX:
-        raise InvalidRequest(f"{CONCAT} can name at most {PARTIALS_MAX} uploads, in {TEXT_MAX} characters.")
     return [one for one in ids if one is not None]
 
 

@@ -9,7 +9,12 @@ from calotype.api.http.downloads import image_response
 from calotype.api.http.meta_headers import read_integer
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
-from calotype.api.http.resumption import UploadForm, limits_response, receive_upload
+from calotype.api.http.resumption import (
+    UploadForm,
+    limits_response,
+    receive_upload,
+    require_whole,
+)
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
 from calotype.api.v2.views.documents import bodiless_view
@@ -42,6 +47,7 @@ def options(context: V2Image, request: Request) -> Response:
 @view_config(context=V2Image, name="stage", method="PUT", permission=policy.UPLOAD)
 def stage(context: V2Image, request: Request) -> Response:
     """PUT /v2/images/ID/stage: upload bytes for an import."""
+    require_whole(request)
     body = upload_body(request)
     change = Change(request.caller, ImageFields(size=declared_size(request)), context.image)
     request.lifecycle.imports.stage(change, body)

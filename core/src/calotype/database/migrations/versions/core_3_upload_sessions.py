@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("lease_owner", sa.String(36)),
         sa.Column("lease_until", MOMENT),
+        sa.Column("note", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_upload_sessions_image_id_images"),
         sa.PrimaryKeyConstraint("id", name="pk_upload_sessions"),
         if_not_exists=True,
