@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.support.answers import Answer
 from tests.support.callers import Caller
 from tests.support.server import OCTETS, Server
+from tests.support.waiting import wait_for
 
 Body = bytes | Iterable[bytes] | None
 
@@ -70,6 +72,19 @@ class TusClient(Caller):
         given = {"Content-Type": TUS_BYTES, "Upload-Offset": f"{offset}", **named}
         return self.ask("PATCH", path, given, body)
 
+    def hold(self, path: str, sent: bytes) -> socket.socket:
+        """Send the beginning of `WHOLE`, and return the connection once the session is being written."""
+        head = (
+            f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+            f"Content-Type: {TUS_BYTES}\r\nContent-Length: {len(WHOLE)}\r\n\r\n"
+        )
+        connection = socket.create_connection(("127.0.0.1", self.server.port), timeout=15)
+        connection.sendall(head.encode() + sent)
+        session = path.rpartition("/")[2]
+        writer = "SELECT writer FROM upload_sessions WHERE id = ?"
+        wait_for(lambda: self.server.query(writer, session)[0][0])
+        return connection
+
     def offset(self, path: str) -> int:
         """Return the offset of a session."""
         answer = self.ask("HEAD", path)
@@ -85,7 +100,11 @@ class TusClient(Caller):
 
     def show(self, path: str) -> dict:
         """Return the image that a session fills."""
-        return self.request_as("GET", f"/v2/images/{self.image(path)}").json
+        return self.show_image(self.image(path))
+
+    def show_image(self, image_id: str) -> dict:
+        """Return an image."""
+        return self.request_as("GET", f"/v2/images/{image_id}").json
 
 
 @dataclass(frozen=True)
@@ -119,7 +138,9 @@ class DraftClient(Caller):
         """Return the path of the session that a response leads to."""
         return answer.headers["Location"].removeprefix(self.server.base)
 
-    def patch(self, path: str, offset: int, body: Body = None, complete: str = "?1", **headers: str) -> Answer:
+    def patch(
+        self, path: str, offset: int, body: Body = None, complete: str = "?1", **headers: str
+    ) -> Answer:
         """Send bytes."""
         fields = {"Content-Type": PARTIAL, "Upload-Offset": f"{offset}", "Upload-Complete": complete}
         return self.request_as("PATCH", path, {**fields, **_named(headers)}, body)

@@ -15,7 +15,7 @@ class TestFileStore(StoreConformance):
     """Files have no name while they are written, so an upload that is killed leaves nothing."""
 
     leaves_attempts = False
-    abilities = frozenset({"WritableStore", "Listing", "LocalFiles", "ranges"})
+    abilities = frozenset({"WritableStore", "Listing", "LocalFiles", "Parts", "ranges"})
     location_form = "file:{key}"
 
     @pytest.fixture

@@ -17,10 +17,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from pydantic import Field, field_validator
 
 from calotype.stores import (
     Blob,
@@ -31,11 +29,12 @@ from calotype.stores import (
     Listing,
     LocalFiles,
     Misconfigured,
+    PartReceipt,
+    Parts,
+    Piece,
     Reader,
-    Size,
     Stored,
     StoreInfo,
-    StoreOptions,
     WritableStore,
     give_to_owner_of,
     make_directory,
@@ -43,6 +42,8 @@ from calotype.stores import (
 from calotype.stores.toolkit import key_of
 from calotype_store_file import faults, holes, layout, marker
 from calotype_store_file.incoming import ATTEMPT, INCOMING, Incoming
+from calotype_store_file.options import FileOptions
+from calotype_store_file.parts import PartedFile
 from calotype_store_file.room import Room
 
 __all__ = ["FileOptions", "FileStore"]
@@ -50,34 +51,7 @@ __all__ = ["FileOptions", "FileStore"]
 BLOCK = 1 << 19
 
 
-class FileOptions(StoreOptions):
-    """The options `store.NAME.*` of the driver file."""
-
-    path: Path = Field(description="absolute path of the directory for the images; each store needs its own")
-    file_mode: str = Field("0640", pattern="^0?[46][04][04]$", description="permissions of images, octal")
-    dir_mode: str = Field(
-        "0750", pattern="^0?7[0145][0145]$", description="permissions of directories, octal"
-    )
-    fsync: bool = Field(True, description="write an upload to disk before it is acknowledged")
-    sparse: bool = Field(True, description="store blocks of zeros without using disk space")
-    quota: Size | None = Field(None, description="maximum bytes of all images together")
-    min_free: Size | None = Field(
-        None,
-        description="bytes of the file system to keep free; unset: 256 MiB, or 1 % if that is less",
-    )
-
-    @field_validator("path")
-    @classmethod
-    def _is_absolute(cls, value: Path) -> Path:
-        if not value.is_absolute():
-            raise ValueError(
-                "must be an absolute path, because a relative one depends on the directory in which a "
-                "command is started"
-            )
-        return value
-
-
-class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
+class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
     """Images as files on a local or shared file system. All state is on disk."""
 
     api_version = (2, 0)
@@ -155,6 +129,47 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                     match = ATTEMPT.fullmatch(name)
                     yield Blob(match["key"] if match else "", status.st_size, layout.modified(status))
 
+    def begin(self, key: str, size: int | None = None) -> str:
+        self._key(self.locate(key))
+        with self._translated(), self._root(adopt=True) as root:
+            self._room.admit(root, size or 0)
+            with layout.open_shard(root, key, make=int(self.options.dir_mode, 8)) as shard:
+                if layout.exists(shard, key):
+                    raise Duplicate(self.name, "the key is taken")
+            self._room.require(root, self._room.quota_left(root), size or 0)
+            token = PartedFile.new_token()
+            self._parted(root, key, token).create()
+        return token
+
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        with self._translated(), self._root() as root:
+            left = self._room.quota_left(root)
+
+            def admit(size: int) -> None:
+                self._room.require(root, left, piece.offset + size, 0)
+
+            upload = self._parted(root, key, token)
+            return upload.put(piece, source, sparse=self.options.sparse, admit=admit)
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        with self._translated(), self._root() as root, layout.open_shard(root, key) as shard:
+            upload = self._parted(root, key, token)
+            with upload.finishing(parts) as (data, size):
+                os.ftruncate(data, size)
+                os.fchmod(data, int(self.options.file_mode, 8))
+                self._sync(data)
+                self._publish(root, shard, key, upload, size)
+                upload.remove()
+        return Stored(self.locate(key), size)
+
+    def abort(self, key: str, token: str) -> None:
+        with contextlib.suppress(BlobNotFound), self._translated(), self._root() as root:
+            self._parted(root, key, token).remove()
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        with self._translated(), self._root() as root:
+            return iter(self._parted(root, key, token).receipts())
+
     def create(self) -> None:
         """Create the directory with its marker, or mark an existing empty one.
 
@@ -174,6 +189,9 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
     def check(self) -> None:
         with self._translated(), self._explained(), self._root() as root:
             self._room.require(root, None, 1)
+
+    def _parted(self, root: int, key: str, token: str) -> PartedFile:
+        return PartedFile(self.name, root, self._key(self.locate(key)), token, fsync=self.options.fsync)
 
     # Paths.
 
@@ -300,7 +318,9 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles):
                 os.fsync(incoming.descriptor)
         return written
 
-    def _publish(self, root: int, shard: int, key: str, incoming: Incoming, written: int) -> None:
+    def _publish(
+        self, root: int, shard: int, key: str, incoming: Incoming | PartedFile, written: int
+    ) -> None:
         """Give the file its name. With a quota, uploads take turns, and the check before the link decides."""
         with marker.locked(root) if self.options.quota is not None else contextlib.nullcontext():
             self._room.require(root, self._room.quota_left(root), written, 0)

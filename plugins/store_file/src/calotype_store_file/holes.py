@@ -37,3 +37,9 @@ def _seek(descriptor: int, position: int, size: int, whence: int) -> int | None:
         if error.errno == errno.EINVAL:
             return None
         raise
+
+
+def is_hole(descriptor: int, offset: int, size: int) -> bool:
+    """Return whether no byte of a range was written yet; False if the file system does not know."""
+    end = min(offset + size, os.fstat(descriptor).st_size)
+    return offset >= end or _seek(descriptor, offset, end, os.SEEK_DATA) == end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pyramid.authorization import Allow, Everyone
+from pyramid.authorization import Allow
 
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Resource, Root
@@ -27,7 +27,7 @@ class Upload(Resource):
     """An upload session, as it was when the request arrived."""
 
     # `Uploads` has read the session, which `Sessions.state` refuses to a caller without the right to upload.
-    __acl__: ClassVar = [(Allow, Everyone, (policy.UPLOAD,))]
+    __acl__: ClassVar = [(Allow, policy.AUTHENTICATED, (policy.UPLOAD,))]
     methods_shown_with: ClassVar[str] = policy.UPLOAD
 
     def __init__(self, request: Request, name: str, parent: Resource, session: UploadSession):

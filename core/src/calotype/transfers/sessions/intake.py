@@ -60,12 +60,14 @@ class Intake:
         self._chunk = chunk
         self._stop = stop
         self._has_ended = False
+        self._ahead = b""
         self._checks = {name: _DIGESTS[name]() for name in chunk.digests}
 
-    @property
-    def is_over(self) -> bool:
-        """True if no more bytes will come."""
-        return self._has_ended or self.failure is not None
+    def has_more(self) -> bool:
+        """Return whether bytes are there. Wait for them if necessary."""
+        if not self._ahead and not self._has_ended and self.failure is None:
+            self._ahead = self._fetch()
+        return bool(self._ahead)
 
     def gather(self, most: int) -> Gathered:
         """Return the next bytes, fewer than `most` only if no more will come. Close them after use."""
@@ -99,24 +101,27 @@ class Intake:
                 raise WrongDigest(name)
 
     def _next(self, most: int) -> bytes:
-        if self.is_over:
+        if not self.has_more():
             return b""
-        if self._stop.is_set():
-            self.failure = Superseded()
-            return b""
-        try:
-            block = self._chunk.source.read(min(BLOCK, most))
-        except Exception as error:  # noqa: BLE001 - raised once the bytes before are stored
-            self.failure = error
-            return b""
-        if not block:
-            self._end()
-            return b""
+        block, self._ahead = self._ahead[:most], self._ahead[most:]
         self.position += len(block)
         for check in self._checks.values():
             check.update(block)
         if self.running is not None:
             self.running.update(block)
+        return block
+
+    def _fetch(self) -> bytes:
+        if self._stop.is_set():
+            self.failure = Superseded()
+            return b""
+        try:
+            block = self._chunk.source.read(BLOCK)
+        except Exception as error:  # noqa: BLE001 - raised once the bytes before are stored
+            self.failure = error
+            return b""
+        if not block:
+            self._end()
         return block
 
     def _end(self) -> None:

@@ -79,7 +79,7 @@ class Receiver:
     def _receive(self, writing: Writing, intake: Intake) -> UploadSession:
         session, held = writing.session, list[StoredPart]()
         try:
-            while not intake.is_over:
+            while intake.has_more():
                 part = self._next_part(writing.session, intake)
                 if part is not None:
                     held.append(part)
@@ -106,7 +106,7 @@ class Receiver:
         return Running(image, self._stores.require(writing.session.store).algorithms, inspector)
 
     def _next_part(self, session: UploadSession, intake: Intake) -> StoredPart | None:
-        """Store the next piece, and return its part. Return None if there is nothing new to store."""
+        """Store the next piece, and return its part. Return None if its bytes have arrived before."""
         position = intake.position
         there = self._database.sessions.next_part(session.id, position)
         if there is not None and there.start <= position:
@@ -115,10 +115,10 @@ class Receiver:
         most = self._most(session, position)
         if there is not None:
             most = min(most, there.start - position)
-        with contextlib.closing(intake.gather(most or 1)) as gathered:
-            if gathered.size > most:
-                raise SourceTooLarge(self._too_large(session))
-            return self._store(session, gathered) if gathered.size else None
+        if most <= 0:
+            raise SourceTooLarge(self._too_large(session))
+        with contextlib.closing(intake.gather(most)) as gathered:
+            return self._store(session, gathered)
 
     def _most(self, session: UploadSession, position: int) -> int:
         """Return the size of the piece that begins here, in bytes; 0 if the session may have no more."""
@@ -269,9 +269,7 @@ def _compare(there: StoredPart, intake: Intake) -> None:
         Overlap: they differ, or the chunk does not contain all bytes of the part.
     """
     if there.start < intake.position or there.sha256 is None:
-        raise Overlap(
-            f"The bytes {there.start} to {there.end - 1} have arrived already. Leave them out, or send only them."
-        )
+        raise Overlap(f"The bytes {there.start} to {there.end - 1} have arrived already: leave them out.")
     size, sha256 = intake.skim(there.size)
     if intake.failure is None and (size, sha256) != (there.size, there.sha256):
         raise Overlap(f"The bytes {there.start} to {there.end - 1} have arrived already, and were different.")
