@@ -123,7 +123,7 @@ bench-uploads: $(VENV)/.dev $(PLAIN)/.installed  ## measure resumable uploads, i
 	$(BIN)/python bench/resumable.py $(BENCH)
 
 dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
-	for part in . server core plugins/*; do \
+	for part in . server core client plugins/*; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir $(DIST) $$part || exit 1; \
 	done
 
@@ -133,7 +133,7 @@ docs: $(VENV)/.dev  ## build the documentation into docs/_build
 clean:  ## remove what the other commands made, but not var/
 	rm -rf $(VENV) $(PLAIN) $(VENV)-3.* docs/_build dist .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
-$(VENV)/.installed $(PLAIN)/.installed: requirements.txt server/pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(VENV)/.installed $(PLAIN)/.installed: requirements.txt server/pyproject.toml core/pyproject.toml client/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import peers_table
-from client import Client
 from comparison import Measuring, measure_memory
 from crowd import at_once
 from figures import US, Figures, Row, times
@@ -30,6 +29,7 @@ from stores import started_backend, store_settings
 from testservers import common
 from transfers import write_random
 
+from client import Client
 from tests.support.results import RESULTS, machine, write_page
 
 PAGE = RESULTS / "remote.md"
