@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import processes
-from client import Client
 from rich.console import Console
 from rich.table import Table
 from testservers import common
 
 from calotype.identity.token_file import TokenFile
+from client import Client
 from server import Server, change_ini
 
 #: Seconds of each measurement, and between two requests of the measured caller.

@@ -20,7 +20,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import peers_table
-from client import Client, Listening, Slice
 from comparison import Measuring, measure_memory
 from crowd import at_once
 from figures import US, Figures, Row, times
@@ -31,6 +30,7 @@ from stores import started_backend, store_settings
 from testservers import common
 from transfers import write_random
 
+from client import Client, Listening, Slice
 from tests.support.long_line import LongLine
 from tests.support.results import RESULTS, machine, write_page
 

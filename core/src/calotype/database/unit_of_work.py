@@ -325,7 +325,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         return True
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
-        """Renew the leases that `owner` still has on locations, jobs, scrubs, upload sessions and webhooks."""
+        """Renew the leases of `owner` on locations, jobs, scrubs, upload sessions and webhooks."""
         for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _SESSIONS.c.id, _WEBHOOKS.c.name):
             table = key.table
             mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
