@@ -119,7 +119,7 @@ def test_a_request_is_logged_once_and_counted_when_it_is_answered(server: Server
 
 
 def test_waiters_hold_no_worker(start_server: StartServer) -> None:
-    few = {"threads": "1", "kept_threads": "1"}
+    few = {"threads": "1", "kept_threads": "1", "blocked_threads": "1"}
     server = start_server({"calotype.listeners_per_caller": "100"}, few)
     image_id = server.reserve(is_public="True")["id"]
     with ThreadPoolExecutor(20) as pool:
