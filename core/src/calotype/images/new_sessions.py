@@ -110,8 +110,10 @@ class NewSessions:
         at_work = image.has_jobs and unit.has_open_job(image.id)
         if image.status is not Status.QUEUED or at_work:
             raise NotQueued.of(UNQUEUED, image.status, at_work=at_work)
-        if length is not None and change.size not in (None, length):
-            raise InvalidRequest(f"The upload has {length} bytes, but its declared size is {change.size}.")
+        if new.length is not None and change.size not in (None, new.length):
+            raise InvalidRequest(
+                f"The upload has {new.length} bytes, but its declared size is {change.size}."
+            )
         self._require_room(unit, change.caller.project)
         session = replace(
             new,

@@ -7,10 +7,11 @@ URL it announces. `calotype.api.uploads.draft` serves that URL. Any other upload
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pyramid.config import Configurator
@@ -22,6 +23,7 @@ from calotype.api.http.responses import nothing
 from calotype.api.http.uploads import UploadBody
 from calotype.api.http.versions import base_url
 from calotype.model.change import Change
+from calotype.model.errors import OpenSession
 from calotype.model.fields import InvalidRequest
 from calotype.model.images import Image
 from calotype.model.sessions import UploadSession
@@ -103,7 +105,8 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
     sessions = request.lifecycle.sessions
     request.error_headers.update({COMPLETE: "?0", LIMIT: limits(request)})
     note = json.dumps({"form": form.name})
-    session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
+    with leading_to_open_session(request):
+        session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
     announced = {"Location": upload_url(request, session.id), LIMIT: limits(request, session)}
     request.error_headers.update(announced)
     _announce(request, announced)
@@ -157,6 +160,19 @@ def _form_of(request: Request, session: UploadSession) -> Callable[[Request, Ima
     """Return the function that responds to a complete upload as the request that created the session."""
     form: UploadForm | None = request.registry[FORMS].get(json.loads(session.note).get("form"))
     return (lambda request, image: nothing()) if form is None else form.respond
+
+
+@contextlib.contextmanager
+def leading_to_open_session(request: Request) -> Iterator[None]:
+    """Add the URL of an image's open session to the error that refuses another one.
+
+    A client needs it if the response to its first request was lost.
+    """
+    try:
+        yield
+    except OpenSession as error:
+        request.error_headers["Location"] = upload_url(request, error.session_id)
+        raise
 
 
 def upload_url(request: Request, session_id: str) -> str:
