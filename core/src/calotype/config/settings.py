@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from calotype.config.addresses import Origin, Place
+from calotype.config.addresses import CORS_HEADERS, Origin, Place
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import did_you_mean, located
 from calotype.config.quantities import Seconds, Size
@@ -93,17 +93,7 @@ class Settings(BaseModel):
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that these pages may use."
     )
     cors_headers: tuple[str, ...] = Field(
-        (
-            "accept",
-            "content-type",
-            "if-*",
-            "openstack-*",
-            "range",
-            "x-auth-token",
-            "x-glance-*",
-            "x-image-meta-*",
-            "x-openstack-*",
-        ),
+        CORS_HEADERS,
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
     database_url: SecretStr = Field(
