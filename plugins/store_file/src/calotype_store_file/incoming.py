@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import secrets
+from collections.abc import Iterator
 
 from calotype.stores import give_to_owner_of
 
@@ -14,6 +16,10 @@ INCOMING = ".incoming-"
 ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
 #: The errors of a file system without O_TMPFILE: NFS, FUSE, some overlays.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+#: The length of zeros that become a hole, in bytes; they begin at a multiple of it. Shorter holes would save
+#: little space, and divide the file into more pieces.
+_HOLE = 64 << 10
+_ZEROS = bytes(_HOLE)
 #: Bytes that are written before the disk begins with them.
 _WRITEBACK = 32 << 20
 
@@ -31,6 +37,7 @@ class Incoming:
             self.descriptor = os.open(self.name, flags, 0o600, dir_fd=root)
         give_to_owner_of(root, self.descriptor)
         self._mode = mode
+        self._position = 0
         self._begun = 0
 
     def __enter__(self) -> Incoming:
@@ -43,13 +50,28 @@ class Incoming:
                 os.unlink(self.name, dir_fd=self._root)
 
     def write(self, block: bytes, *, sparse: bool) -> None:
-        """Write a block; with `sparse`, leave a hole instead of zeros."""
-        if sparse and not block[0] and not block[-1] and block == bytes(len(block)):
-            os.lseek(self.descriptor, len(block), os.SEEK_CUR)
-            return
-        rest = memoryview(block)
-        while rest:
-            rest = rest[os.write(self.descriptor, rest) :]
+        """Write a block; with `sparse`, leave holes instead of zeros."""
+        view, written = memoryview(block), 0
+        for hole in self._holes(block) if sparse else ():
+            self._write(view[written : hole.start])
+            os.lseek(self.descriptor, len(hole), os.SEEK_CUR)
+            written = hole.stop
+        self._write(view[written:])
+        self._position += len(block)
+
+    def _holes(self, block: bytes) -> Iterator[range]:
+        """Yield the ranges of the next block that are zeros, divided at multiples of _HOLE.
+
+        So zeros from one multiple to the next become a hole even if they arrive in several blocks.
+        """
+        ends = range(_HOLE - self._position % _HOLE, len(block), _HOLE)
+        for start, stop in itertools.pairwise((0, *ends, len(block))):
+            if not block[start] and block.startswith(_ZEROS[: stop - start], start):
+                yield range(start, stop)
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self.descriptor, data) :]
 
     def begin_writeback(self, written: int) -> None:
         """Let the disk begin with the `written` bytes, so that fsync has little left to wait for.
