@@ -34,7 +34,9 @@ def read_tour(page: Path) -> tuple[list[str], list[str]]:
     return commands, printed
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "api.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", DOCS / "api.md", DOCS / "extents.md"], ids=lambda page: page.name
+)
 def test_the_commands_print_what_the_page_says(page: Path, fresh_server: Server, tmp_path: Path) -> None:
     commands, printed = read_tour(page)
     assert commands[0].startswith(FIRST_LINE)
