@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 
-from calotype.config.addresses import Origin, Place
+from calotype.config.addresses import CORS_HEADERS, Origin, Place
 from calotype.config.event_settings import EventSettings
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import did_you_mean, located
@@ -87,22 +87,7 @@ class Settings(EventSettings):
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that these pages may use."
     )
     cors_headers: tuple[str, ...] = Field(
-        (
-            "accept",
-            "content-type",
-            "if-*",
-            "last-event-id",
-            "openstack-*",
-            "range",
-            "tus-resumable",
-            "upload-*",
-            "x-auth-token",
-            "x-glance-*",
-            "x-http-method-override",
-            "x-image-meta-*",
-            "x-openstack-*",
-            "x-request-id",
-        ),
+        CORS_HEADERS,
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
     database_url: SecretStr = Field(

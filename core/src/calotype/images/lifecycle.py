@@ -95,7 +95,7 @@ class Lifecycle(Upkeep):
             length=source.length,
             size=change.size,
             limit=self._settings.image_size_cap,
-            digests=dict(change.digests),
+            digests={**change.digests, **source.digests},
         )
         attempt = self._begin(change, store, source.length, on_failure)
         return self._transfers.run(attempt, source, expectations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from calotype.database.errors import LimitReached
@@ -32,11 +32,15 @@ def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
 
 
 class Source(Reader, Protocol):
-    """A reader of an image's incoming bytes. It knows how many were announced."""
+    """A reader of an image's incoming bytes. It knows what the transport announced about them."""
 
     @property
     def length(self) -> int | None:
         """The number of bytes that the transport announced, or None if it announced none."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The digests that the transport announced: algorithm -> lower-case hex."""
 
 
 class _Wrapper:
@@ -60,6 +64,7 @@ class Announced(_Wrapper):
     def __init__(self, reader: Reader, length: int | None = None):
         super().__init__(reader)
         self.length = length
+        self.digests: Mapping[str, str] = {}
 
 
 class CountingReader(_Wrapper):
