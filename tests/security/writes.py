@@ -15,17 +15,22 @@ from calotype_metadefs.rights import DEFINE
 JSON = {"Content-Type": "application/json"}
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 OCTETS = {"Content-Type": "application/octet-stream"}
+_TUS = {"Tus-Resumable": "1.0.0"}
+_TUS_OCTETS = {"Content-Type": "application/offset+octet-stream", **_TUS}
+_DRAFT_OCTETS = {"Content-Type": "application/partial-upload"}
+_BYTES_TYPES = {one["Content-Type"] for one in (OCTETS, _TUS_OCTETS, _DRAFT_OCTETS)}
 RAW_HEADERS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
 NAME = {"x-image-meta-name": "changed"}
 NAMESPACE = "/v2/metadefs/namespaces/NS"
 
 V2, V1, CLASSIC = "calotype.api.v2.resources", "calotype.api.v1.resources", "calotype.api.classic.resources"
+UPLOADS = "calotype.api.uploads.resources"
 METADEFS = "calotype_metadefs.resources"
 
 
 @dataclass(frozen=True)
 class Write:
-    """A request. In `path`, `headers` and `body`, ID, NS, MEMBER and SOURCE stand for the target's values.
+    """A request. In its texts, ID, SESSION, NS, MEMBER and SOURCE stand for the target's values.
 
     `view`: module and class of the context, the view's name, the method. `permission`: the right that the
     request requires besides seeing the image. `before_body`: the right that it requires before the server
@@ -44,7 +49,7 @@ class Write:
     @property
     def uploads(self) -> bool:
         """Return whether the body is an image's bytes."""
-        return self.headers.get("Content-Type") == OCTETS["Content-Type"]
+        return self.headers.get("Content-Type") in _BYTES_TYPES
 
     @property
     def about_members(self) -> bool:
@@ -182,6 +187,28 @@ _V2 = [
         },
     ),
 ]
+_LENGTH = {"Upload-Length": "5", "Upload-Metadata": "disk_format cmF3"}
+_START = {"Upload-Offset": "0"}
+_UPLOADS = [
+    _write(f"{UPLOADS}.Uploads", "", "POST", "/uploads", policy.CREATE, {**_TUS, **_LENGTH}),
+    _write(
+        *(f"{UPLOADS}.Uploads", "", "POST", "/uploads", policy.CREATE, {**_TUS_OCTETS, **_LENGTH}),
+        body=b"bytes",
+    ),
+    _write(
+        *(f"{UPLOADS}.TusUpload", "", "PATCH", "/uploads/SESSION", policy.UPLOAD, {**_TUS_OCTETS, **_START}),
+        body=b"bytes",
+        state="open",
+    ),
+    _write(f"{UPLOADS}.TusUpload", "", "DELETE", "/uploads/SESSION", policy.UPLOAD, _TUS, state="open"),
+    _write(
+        *(f"{UPLOADS}.DraftUpload", "", "PATCH", "/uploads/SESSION", policy.UPLOAD),
+        headers={**_DRAFT_OCTETS, **_START, "Upload-Complete": "?1"},
+        body=b"bytes",
+        state="open",
+    ),
+    _write(f"{UPLOADS}.DraftUpload", "", "DELETE", "/uploads/SESSION", policy.UPLOAD, state="open"),
+]
 _OBJECT = {"name": "new"}
 _PROPERTY = {"name": "new", "title": "new", "type": "string"}
 _METADEFS = [
@@ -231,7 +258,7 @@ _METADEFS = [
     ),
 ]
 
-WRITES = (*_CLASSIC, *_V1, *_V2, *_METADEFS)
+WRITES = (*_CLASSIC, *_V1, *_V2, *_UPLOADS, *_METADEFS)
 #: Views that always refuse, for methods that change something elsewhere.
 REFUSING = {
     (f"{V1}.V1Tombstone", "", "PUT"),

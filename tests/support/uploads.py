@@ -80,9 +80,7 @@ class TusClient(Caller):
         )
         connection = socket.create_connection(("127.0.0.1", self.server.port), timeout=15)
         connection.sendall(head.encode() + sent)
-        session = path.rpartition("/")[2]
-        writer = "SELECT writer FROM upload_sessions WHERE id = ?"
-        wait_for(lambda: self.server.query(writer, session)[0][0])
+        wait_for_writer(self.server, path)
         return connection
 
     def offset(self, path: str) -> int:
@@ -148,6 +146,12 @@ class DraftClient(Caller):
     def head(self, path: str) -> Answer:
         """Ask where an upload continues."""
         return self.request_as("HEAD", path)
+
+
+def wait_for_writer(server: Server, path: str) -> None:
+    """Wait until a request writes to a session."""
+    writer = "SELECT writer FROM upload_sessions WHERE id = ?"
+    wait_for(lambda: server.query(writer, path.rpartition("/")[2])[0][0])
 
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:

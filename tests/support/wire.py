@@ -27,6 +27,13 @@ def _blocks(connection: socket.socket) -> Iterator[bytes]:
             yield block
 
 
+def read_refusal(connection: socket.socket, rest: bytes) -> bytes:
+    """Send the rest of a body that the server may refuse, and return its response."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(rest)
+    return read_to_end(connection)
+
+
 def reset(connection: socket.socket) -> None:
     """Close the connection with a reset, as happens when a client crashes."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -104,14 +104,14 @@ class LocalFiles(abc.ABC):
 class Parts(abc.ABC):
     """The ability to take an upload in parts: in any order, concurrently, and from several processes.
 
-    If a store lacks this ability, the core keeps the parts in files and calls `add` at the end: see
-    `calotype.stores.spool`. Until `finish`, the parts are an unfinished upload: `attempts` lists them, and
-    `discard` removes them.
+    If a store lacks this ability, the core keeps the parts in the staging store and calls `add` at the end.
+    Until `finish`, the parts are an unfinished upload: `attempts` lists them, and `discard` removes them.
     """
 
-    #: The minimum size of every part except the last, in bytes.
+    #: The minimum size of every part except the last, in bytes. The core reads these limits after `begin`.
     part_min: int = 1
-    #: The largest size of a part in bytes, and the maximum number of parts. None: no limit.
+    #: The largest size of a part in bytes, and the maximum number of parts. None: no limit. If there are no
+    #: limits at all, parts may begin anywhere, and the number of a part is one more than its offset.
     part_max: int | None = None
     parts_max: int | None = None
 
@@ -130,7 +130,8 @@ class Parts(abc.ABC):
         """Store the bytes of one part, durably. The source has the size of the piece.
 
         If a part is sent again, it replaces the earlier one. If this method raises, the upload still exists,
-        and the part can be sent again. Exceptions of `source.read` pass through.
+        and the part can be sent again. A call that ends after `finish` must not change the blob. Exceptions
+        of `source.read` pass through.
 
         Raises:
             BlobNotFound: there is no such upload.
@@ -140,6 +141,10 @@ class Parts(abc.ABC):
     @abc.abstractmethod
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
         """Join the parts into the blob, in the order of their numbers, and end the upload.
+
+        The blob has exactly the bytes for which the receipts were given. If one of the parts was replaced
+        since by other bytes, this raises BlobNotFound. A second call, after a crash, may raise Duplicate or
+        BlobNotFound, but must not change the blob.
 
         Raises:
             BlobNotFound: there is no such upload, or it lacks one of the parts.

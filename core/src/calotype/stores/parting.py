@@ -55,8 +55,8 @@ class PartTaker(Copier):
         self._require_key(key)
 
         def work() -> BegunParts:
-            sizes = PartSizes(driver.part_min, driver.part_max, driver.parts_max)
-            return BegunParts(driver.begin(key, size), sizes)
+            token = driver.begin(key, size)
+            return BegunParts(token, PartSizes(driver.part_min, driver.part_max, driver.parts_max))
 
         with self._using("begin"):
             begun = self.bulkhead.call(work, lambda late: driver.abort(key, late.token))

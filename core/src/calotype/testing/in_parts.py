@@ -1,9 +1,8 @@
-"""Cases for uploads in parts: by the driver if it has the ability `Parts`, otherwise by the core's spool."""
+"""Cases for uploads in parts."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,6 @@ from calotype.stores import (
     Stored,
     WritableStore,
 )
-from calotype.stores.spool import SpooledParts
 from calotype.testing.harness import Harness, needs
 from calotype.testing.readers import Exploding, Trickle, assert_same, pattern
 
@@ -28,16 +26,11 @@ from calotype.testing.readers import Exploding, Trickle, assert_same, pattern
 class InParts(Harness):
     """`begin`, `put_part`, `finish`, `abort` and `list_parts`."""
 
-    @pytest.fixture(autouse=True)
-    def _spool(self, tmp_path: Path) -> None:
-        self._folder = tmp_path / "spooled parts"
-        self._folder.mkdir()
-
     def _parts(self, store: Store | None = None) -> Parts:
-        """Return the driver if it has the ability, otherwise a new spool in front of it."""
+        """Return the driver as the interface of uploads in parts."""
         store = store or self.driver
-        assert isinstance(store, WritableStore)
-        return store if isinstance(store, Parts) else SpooledParts(store, self._folder)
+        assert isinstance(store, Parts)
+        return store
 
     def _pieces(self, parts: Parts, count: int = 3) -> list[bytes]:
         """Return the bytes of `count` parts; the last is smaller than the others."""
@@ -53,7 +46,7 @@ class InParts(Harness):
         self._locations.append(stored.location)
         return stored
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)], ids=str)
     def test_parts_in_any_order_become_the_blob(self, order: tuple[int, ...]) -> None:
         parts, key = self._parts(), self.key()
@@ -66,7 +59,7 @@ class InParts(Harness):
         assert stored.size == sum(map(len, pieces))
         assert_same(self.read(stored.location, stored.size), b"".join(pieces))
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_one_part_is_enough_and_its_size_may_be_unknown_at_the_beginning(self) -> None:
         parts, key = self._parts(), self.key()
         token = parts.begin(key)
@@ -74,7 +67,7 @@ class InParts(Harness):
 
         assert_same(self.read(stored.location, 9), b"few bytes")
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_the_token_of_an_upload_is_short_printable_text(self) -> None:
         parts, key = self._parts(), self.key()
         token = parts.begin(key)
@@ -84,7 +77,7 @@ class InParts(Harness):
         assert token.isascii()
         assert token.isprintable()
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_a_part_that_is_sent_again_replaces_the_first(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -96,7 +89,7 @@ class InParts(Harness):
 
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_a_part_whose_source_fails_can_be_sent_again(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -108,7 +101,7 @@ class InParts(Harness):
 
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_the_parts_may_go_to_several_processes(self) -> None:
         key, twin = self.key(), self.twin()
         here, there = self._parts(), self._parts(twin)
@@ -121,7 +114,7 @@ class InParts(Harness):
 
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_parallel_parts_do_not_mix(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts, count=6)
@@ -132,7 +125,7 @@ class InParts(Harness):
 
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_the_stored_parts_are_listed_with_their_receipts(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -142,7 +135,7 @@ class InParts(Harness):
         assert list(parts.list_parts(key, token)) == sorted(receipts, key=lambda part: part.number)
         parts.abort(key, token)
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_an_upload_that_lacks_a_part_cannot_be_finished(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -154,7 +147,7 @@ class InParts(Harness):
 
         self.assert_nothing_under(key)
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_the_blob_is_not_seen_before_the_upload_is_finished(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -166,7 +159,7 @@ class InParts(Harness):
             assert self.writable.locate(key) not in self.listed()
         self._finish(parts, key, token, receipts)
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_an_aborted_upload_leaves_nothing_and_can_be_aborted_again(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -177,10 +170,9 @@ class InParts(Harness):
         with pytest.raises(BlobNotFound):
             self._put(parts, key, token, 2, pieces)
 
-        assert list(self._folder.iterdir()) == []
         self.assert_nothing_under(key)
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_a_finished_upload_leaves_nothing_but_its_blob(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)
@@ -189,10 +181,9 @@ class InParts(Harness):
             parts, key, token, [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
         )
 
-        assert list(self._folder.iterdir()) == []
         assert self.left_behind() == []
 
-    @needs(WritableStore)
+    @needs(WritableStore, Parts)
     def test_an_upload_in_parts_does_not_replace_a_blob(self) -> None:
         parts, key = self._parts(), self.key()
         first = self.add(key, Trickle(pattern(5000)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +101,7 @@ class SessionBench:
             return list(connection.execute(select(table.__table__)).all())
 
     def assert_image(self, image: Image, data: bytes) -> None:
-        """Require that the image is active, has these bytes and the right digests, and that nothing else is left."""
+        """Require that the image has these bytes and the right digests, and that nothing else is left."""
         assert image.status is Status.ACTIVE
         assert self.inner.read(image) == data
         assert image.size == len(data)
@@ -121,12 +120,3 @@ class SessionBench:
         assert set(self.inner.blobs) == stored
         counted = sum(row.counted for row in self.inner.locations())
         assert self.inner.database.usage(self.inner.caller.project).bytes == counted
-
-
-@contextlib.contextmanager
-def cells(monkeypatch):
-    """Let cells and pieces be small."""
-    monkeypatch.setattr("calotype.transfers.sessions.cells.CELL", CELL)
-    monkeypatch.setattr("calotype.transfers.sessions.receiving.PIECE", 3 * CELL)
-    monkeypatch.setattr("calotype.transfers.sessions.receiving.IN_MEMORY", CELL)
-    yield

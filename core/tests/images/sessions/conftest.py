@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.tests.images.sessions.benches import Celled, SessionBench, Whole
+from core.tests.images.sessions.benches import CELL, Celled, SessionBench, Whole
 from tests.support.workbench import Moody, make_bench, make_settings
 
 KINDS = {"free": Moody, "celled": Celled, "whole": Whole}
@@ -27,3 +27,11 @@ def make(template):
 def bench(make, request):
     """A bench over each kind of store."""
     return make(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _small_cells(monkeypatch):
+    """Let cells and pieces be small, so that tests need few bytes."""
+    monkeypatch.setattr("calotype.transfers.sessions.cells.CELL", CELL)
+    monkeypatch.setattr("calotype.transfers.sessions.receiving.PIECE", 3 * CELL)
+    monkeypatch.setattr("calotype.transfers.sessions.receiving.IN_MEMORY", CELL)

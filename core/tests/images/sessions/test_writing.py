@@ -18,13 +18,6 @@ from core.tests.images.sessions.benches import CELL, Broken
 DATA = pattern(3 * CELL + 17)
 
 
-@pytest.fixture(autouse=True)
-def _small_cells(monkeypatch):
-    monkeypatch.setattr("calotype.transfers.sessions.cells.CELL", CELL)
-    monkeypatch.setattr("calotype.transfers.sessions.receiving.PIECE", 3 * CELL)
-    monkeypatch.setattr("calotype.transfers.sessions.receiving.IN_MEMORY", CELL)
-
-
 @pytest.mark.parametrize("size", [1, 700, CELL, 2500, len(DATA)])
 @pytest.mark.parametrize("length", [len(DATA), None], ids=["known", "unknown"])
 def test_chunks_of_any_size_become_the_image(bench, size, length):

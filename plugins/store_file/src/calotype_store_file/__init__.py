@@ -14,11 +14,8 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from calotype.stores import (
     Blob,
@@ -36,8 +33,6 @@ from calotype.stores import (
     Stored,
     StoreInfo,
     WritableStore,
-    give_to_owner_of,
-    make_directory,
 )
 from calotype.stores.toolkit import key_of
 from calotype_store_file import faults, holes, layout, marker
@@ -145,8 +140,8 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
         with self._translated(), self._root() as root:
             left = self._room.quota_left(root)
 
-            def admit(size: int) -> None:
-                self._room.require(root, left, piece.offset + size, 0)
+            def admit(size: int, coming: int) -> None:
+                self._room.require(root, left, piece.offset + size, coming)
 
             upload = self._parted(root, key, token)
             return upload.put(piece, source, sparse=self.options.sparse, admit=admit)
@@ -178,7 +173,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
         """
         with self._translated(), self._explained():
             if not self.options.path.exists():
-                self._make(self.options.path)
+                marker.make_place(self.options.path, self.name, int(self.options.dir_mode, 8))
             with self._root(adopt=True, begin=True):
                 pass
 
@@ -254,26 +249,6 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
                 remedy=f", which is {owner!r}, as {marker.MARKER} in it says: give each store a path of its "
                 f"own, or after a change of name write {self.name} into that file",
             )
-
-    def _make(self, path: Path) -> None:
-        """Create the directory together with its marker, atomically."""
-        make_directory(path.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
-            with layout.opened(str(temporary), None) as made:
-                give_to_owner_of(path.parent, made)
-            temporary.chmod(int(self.options.dir_mode, 8))
-            marker.write_new(temporary / marker.MARKER, self.name)
-            temporary.rename(path)
-        except OSError as error:
-            shutil.rmtree(temporary)
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has created it
-                raise
-        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            self._sync(parent)
-        finally:
-            os.close(parent)
 
     @contextlib.contextmanager
     def _opened(self, location: str) -> Iterator[int]:

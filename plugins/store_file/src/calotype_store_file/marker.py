@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from calotype.stores import give_to_owner_of
+from calotype.stores import give_to_owner_of, make_directory
+from calotype_store_file import layout
 
 MARKER = ".calotype-store"
 
@@ -51,3 +55,24 @@ def write_new(path: Path, name: str) -> None:
         marker.write(f"{name}\n")
         marker.flush()
         os.fsync(marker.fileno())
+
+
+def make_place(path: Path, name: str, mode: int) -> None:
+    """Create the directory of a store together with its marker, atomically."""
+    make_directory(path.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        with layout.opened(str(temporary), None) as made:
+            give_to_owner_of(path.parent, made)
+        temporary.chmod(mode)
+        write_new(temporary / MARKER, name)
+        temporary.rename(path)
+    except OSError as error:
+        shutil.rmtree(temporary)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has created it
+            raise
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)

@@ -25,6 +25,9 @@ from calotype.stores import BlobNotFound, PartReceipt, Piece, Reader, Unavailabl
 from calotype_store_file import holes, layout
 from calotype_store_file.incoming import INCOMING, is_zero
 
+#: Called before a block is written, with the bytes of the part up to the block's end, and the block's size.
+Admit = Callable[[int, int], None]
+
 _BLOCK = 1 << 19
 _TOKEN = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _LINE = re.compile(rb"([0-9]+) ([0-9]+) ([0-9]+) ([0-9a-f]{8}|-)", re.ASCII)
@@ -72,17 +75,16 @@ class PartedFile:
                 os.close(descriptor)
         self._sync(self._root)
 
-    def put(self, piece: Piece, source: Reader, *, sparse: bool, admit: Callable[[int], None]) -> PartReceipt:
-        """Write the bytes of a part, and return its receipt. Errors of the source pass through.
-
-        `admit` is called with the number of bytes of the part that will be written then.
-        """
+    def put(
+        self, piece: Piece, source: Reader, *, sparse: bool, admit: Callable[[int, int], None]
+    ) -> PartReceipt:
+        """Write the bytes of a part, and return its receipt. Errors of the source pass through."""
         with self._opened(fcntl.LOCK_SH) as data, self._opened_log() as log:
             self._append(log, piece, "-")
             sparse = sparse and holes.is_hole(data, piece.offset, piece.size)
             written = checksum = 0
             while block := source.read(_BLOCK):
-                admit(written + len(block))
+                admit(written + len(block), len(block))
                 if not (sparse and is_zero(block)):
                     _write_at(data, block, piece.offset + written)
                 written += len(block)

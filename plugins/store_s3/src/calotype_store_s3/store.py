@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from calotype.stores import (
@@ -14,6 +14,9 @@ from calotype.stores import (
     DirectUrl,
     Listing,
     Misconfigured,
+    PartReceipt,
+    Parts,
+    Piece,
     Reader,
     Store,
     Stored,
@@ -27,8 +30,9 @@ from calotype.stores.toolkit import key_of
 from calotype_store_s3.bucket import Bucket
 from calotype_store_s3.copying import Copy, Original, is_same_account
 from calotype_store_s3.errors import NO_BUCKET, code_of
-from calotype_store_s3.options import S3Options
-from calotype_store_s3.parts import largest
+from calotype_store_s3.options import PART_MAX, PART_MIN, S3Options
+from calotype_store_s3.parted import PartedUpload
+from calotype_store_s3.parts import PARTS, largest
 from calotype_store_s3.reader import ObjectReader
 from calotype_store_s3.upload import Upload, abort_all
 
@@ -37,12 +41,13 @@ SCHEME = "s3:"
 WEEK = 7 * 24 * 3600
 
 
-class S3Store(WritableStore[S3Options], Listing, DirectUrl):
+class S3Store(WritableStore[S3Options], Listing, DirectUrl, Parts):
     """Images in a bucket. A location is `s3:KEY`, relative to bucket and prefix."""
 
     api_version = (2, 0)
     Options = S3Options
     ranges = True
+    part_min, part_max, parts_max = PART_MIN, PART_MAX, PARTS
 
     def __init__(self, name: str, options: S3Options):
         super().__init__(name, options)
@@ -119,6 +124,28 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
                 if key:
                     yield Blob(key, self._parts_size(found["Key"], found["UploadId"]), found["Initiated"])
 
+    def begin(self, key: str, size: int | None = None) -> str:
+        """Begin a multipart upload."""
+        self._admit(size or 0)
+        return PartedUpload.begin(self._bucket, self._object(self.locate(key)))
+
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        """Store a part of a multipart upload."""
+        return self._parted(key, token).put(piece, source)
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        """Complete a multipart upload."""
+        return Stored(self.locate(key), self._parted(key, token).finish(parts))
+
+    def abort(self, key: str, token: str) -> None:
+        """Abort a multipart upload."""
+        with contextlib.suppress(BlobNotFound):
+            self._parted(key, token).abort()
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        """Yield the receipts of the parts of a multipart upload."""
+        return self._parted(key, token).parts()
+
     def create(self) -> None:
         """Create the bucket in the region of the options, unless it exists."""
         with contextlib.suppress(BlobNotFound):
@@ -144,6 +171,9 @@ class S3Store(WritableStore[S3Options], Listing, DirectUrl):
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()
+
+    def _parted(self, key: str, token: str) -> PartedUpload:
+        return PartedUpload.of(self._bucket, self._object(self.locate(key)), token)
 
     def _admit(self, size: int) -> None:
         if size > largest():

@@ -8,7 +8,7 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from calotype.stores import (
     Blob,
@@ -17,6 +17,9 @@ from calotype.stores import (
     Duplicate,
     Listing,
     Misconfigured,
+    PartReceipt,
+    Parts,
+    Piece,
     Reader,
     Stored,
     StoreError,
@@ -28,16 +31,17 @@ from calotype.stores import (
 from calotype.stores.contract import KEY
 from calotype.stores.toolkit import key_of
 from calotype_store_swift.account import Account
-from calotype_store_swift.options import MISSING, SwiftOptions
+from calotype_store_swift.options import MISSING, OBJECT_MAX, SwiftOptions
+from calotype_store_swift.parted import PartedUpload
 from calotype_store_swift.reader import SwiftReader
-from calotype_store_swift.room import Limits, measure
+from calotype_store_swift.room import MANIFEST_MAX, Limits, measure
 from calotype_store_swift.segments import SEGMENT, segment_sizes
 from calotype_store_swift.upload import Place, Upload
 
 PREFIX = "swift:"
 
 
-class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
+class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl, Parts):
     """Images as objects of one Swift account; a location is `swift:<key>`.
 
     The object is in `container`, and its segments, if it has any, in `<container>_segments`. With `shards`,
@@ -47,6 +51,7 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
     api_version = (2, 0)
     Options = SwiftOptions
     ranges = True
+    part_max, parts_max = OBJECT_MAX, MANIFEST_MAX
 
     def __init__(self, name: str, options: SwiftOptions):
         super().__init__(name, options)
@@ -82,14 +87,12 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
         While one upload of a key is running in this process, others of the same key raise Duplicate, because
         Swift's own `If-None-Match` does not decide a race.
         """
-        location = self.locate(key)
-        self._key(location)
+        place = self._place(key)
         with self._lock:
             if key in self._adding:
                 raise Duplicate(self.name, "the key is being written")
             self._adding.add(key)
         try:
-            place = Place(location, key, self._container(key), self._segments(key))
             return Upload(self._account, place).run(source, size, self._sizes(size))
         finally:
             with self._lock:
@@ -134,6 +137,31 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
                     size = sum(entry["bytes"] for entry in segments)
                     yield Blob(key, size, max(map(_time, segments)))
 
+    def begin(self, key: str, size: int | None = None) -> str:
+        """Begin an upload in parts; see `Parts.begin`. From then on, `parts_max` is Swift's own limit."""
+        limits = self._limits()
+        if size is not None:
+            self._admit(size, limits)
+        self.parts_max = limits.segments_max
+        return PartedUpload(self._account, self._place(key)).begin()
+
+    def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
+        """Store a part as a segment."""
+        return PartedUpload(self._account, self._place(key), token).put(piece, source)
+
+    def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
+        """Write the manifest of the segments."""
+        return PartedUpload(self._account, self._place(key), token).finish(parts)
+
+    def abort(self, key: str, token: str) -> None:
+        """Remove the segments."""
+        with contextlib.suppress(BlobNotFound):
+            PartedUpload(self._account, self._place(key), token).abort()
+
+    def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
+        """Yield the receipts of the segments."""
+        return iter(PartedUpload(self._account, self._place(key), token).parts())
+
     def create(self) -> None:
         """Create the missing containers."""
         account = self._account
@@ -171,6 +199,11 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
                 self._opened = Account(self.name, self.options)
             return self._opened
 
+    def _place(self, key: str) -> Place:
+        location = self.locate(key)
+        self._key(location)
+        return Place(location, key, self._container(key), self._segments(key))
+
     def _key(self, location: str) -> str:
         return key_of(self.name, location, PREFIX)
 
@@ -200,12 +233,15 @@ class SwiftStore(WritableStore[SwiftOptions], Listing, DirectUrl):
             yield from itertools.islice(segment_sizes(first, None, self._limits().segments_max), 1, None)
             return
         limits = self._limits()
+        self._admit(size, limits)
+        yield from segment_sizes(first, size, limits.segments_max)
+
+    def _admit(self, size: int, limits: Limits) -> None:
         if size > limits.largest:
             raise TooLarge(
                 self.name,
                 f"the image has {size} bytes, and it can hold images of at most {limits.largest} bytes",
             )
-        yield from segment_sizes(first, size, limits.segments_max)
 
     def _limits(self) -> Limits:
         """Return the limits of objects. Read /info only once."""

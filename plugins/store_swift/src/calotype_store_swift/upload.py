@@ -89,20 +89,22 @@ class Upload:
         return Stored(place.location, sum(entry["size_bytes"] for entry in entries))
 
     def _put_segment(self, number: int, part: Part) -> dict[str, Any]:
-        container, md5 = self._place.segments, md5_of(part)
         name = f"{self._place.key}/{self._attempt}/{number:08d}"
         self._sent.append(name)
+        md5 = self._send_segment(name, part)
+        return {"path": f"/{self._place.segments}/{name}", "etag": md5, "size_bytes": part.size}
+
+    def _send_segment(self, name: str, part: Part) -> str:
+        """Store a part as an object that expires, and return its MD5."""
+        md5 = md5_of(part)
+        self._put_expiring(name, PartBody(self._account.store, part), content_length=part.size, etag=md5)
+        return md5
+
+    def _put_expiring(self, name: str, body: PartBody | bytes, **options: Any) -> None:
+        headers = {"X-Delete-After": str(round(self._options.segment_ttl))}
         self._account.call(
-            "put_object",
-            container,
-            name,
-            PartBody(self._account.store, part),
-            content_length=part.size,
-            etag=md5,
-            headers={"X-Delete-After": str(round(self._options.segment_ttl))},
-            writing=True,
+            "put_object", self._place.segments, name, body, headers=headers, writing=True, **options
         )
-        return {"path": f"/{container}/{name}", "etag": md5, "size_bytes": part.size}
 
     def _put_new(self, body: PartBody | str, **options: Any) -> str:
         """Create the object unless the key is taken, and return its ETag."""

@@ -11,6 +11,7 @@ from calotype.config.messages import quoted
 from calotype.model.errors import WrongOffset
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 from calotype.model.sessions import SessionStatus, UploadSession
+from calotype.stores.errors import SourceTooLarge
 from calotype.stores.measured import BLOCK
 from calotype.transfers.readers import Announced, Source
 from calotype.transfers.sessions.chunks import Chunk
@@ -74,7 +75,14 @@ def append(
 
     To add nothing to a finished session is no error, because a client repeats a request whose response it has
     not received.
+
+    Raises:
+        SourceTooLarge: the announced bytes exceed the length of the session; none of them were read.
+        Exception: the errors of `Sessions.write`.
     """
+    end = session.offset + (source.length or 0)
+    if session.length is not None and end > session.length:
+        raise SourceTooLarge(f"The upload has {session.length} bytes, but this request ends at byte {end}.")
     if session.status is SessionStatus.FINISHED and source.length == 0:
         return session
     chunk = Chunk(session.offset, source, digests or {})

@@ -68,7 +68,10 @@ class Receiver:
 
         If the source fails, its error is raised once the bytes before it are committed.
         """
-        intake = Intake(writing.chunk, writing.stop, self._running_at(writing))
+        chunk = writing.chunk
+        if chunk.offset + (chunk.source.length or 0) > self._end(writing.session):
+            raise SourceTooLarge(self._too_large(writing.session))
+        intake = Intake(chunk, writing.stop, self._running_at(writing))
         session = self._receive(writing, intake)
         if intake.running is not None and intake.running.position == session.offset:
             self.running.keep(session.id, intake.running)
@@ -118,6 +121,9 @@ class Receiver:
         if most <= 0:
             raise SourceTooLarge(self._too_large(session))
         with contextlib.closing(intake.gather(most)) as gathered:
+            # Nothing is complete if the client would send more.
+            if intake.position == self._end(session) and intake.has_more():
+                raise SourceTooLarge(self._too_large(session))
             return self._store(session, gathered)
 
     def _most(self, session: UploadSession, position: int) -> int:
