@@ -110,6 +110,8 @@ class NewSessions:
         at_work = image.has_jobs and unit.has_open_job(image.id)
         if image.status is not Status.QUEUED or at_work:
             raise NotQueued.of(UNQUEUED, image.status, at_work=at_work)
+        if length is not None and change.size not in (None, length):
+            raise InvalidRequest(f"The upload has {length} bytes, but its declared size is {change.size}.")
         self._require_room(unit, change.caller.project)
         session = replace(
             new,
@@ -142,10 +144,6 @@ class NewSessions:
         """Check a change, and return the store for its bytes."""
         change.check(self._settings)
         check_size(length, self._settings)
-        if length is not None and change.size not in (None, length):
-            raise InvalidRequest(
-                f"The declared size, {change.size}, is not the length of the upload, {length}."
-            )
         store = writable_store(self._stores, change.fields.store)
         store.bulkhead.require_room()  # refuse before anything is recorded
         self._database.start_usage(change.owner)

@@ -268,7 +268,7 @@ def test_the_audit_trail_has_the_beginning_and_the_end_of_a_session(bench):
     bench.abort(aborted)
 
     def verbs(session):
-        return [record.verb for record in bench.database.audit.page(AuditQuery(session.image_id)).rows]
+        return [record.verb for record in bench.database.audit.page(AuditQuery(session.image_id)).records]
 
     assert verbs(session) == ["upload", "begin-upload", "create"]
     assert verbs(aborted) == ["abort-upload", "begin-upload", "create"]

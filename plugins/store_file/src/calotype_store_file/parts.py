@@ -75,9 +75,7 @@ class PartedFile:
                 os.close(descriptor)
         self._sync(self._root)
 
-    def put(
-        self, piece: Piece, source: Reader, *, sparse: bool, admit: Callable[[int, int], None]
-    ) -> PartReceipt:
+    def put(self, piece: Piece, source: Reader, admit: Admit, *, sparse: bool) -> PartReceipt:
         """Write the bytes of a part, and return its receipt. Errors of the source pass through."""
         with self._opened(fcntl.LOCK_SH) as data, self._opened_log() as log:
             self._append(log, piece, "-")

@@ -83,7 +83,7 @@ class Receiver:
         session, held = writing.session, list[StoredPart]()
         try:
             while intake.has_more():
-                part = self._next_part(writing.session, intake)
+                part = self._next_part(writing, intake)
                 if part is not None:
                     held.append(part)
                 if held and not writing.chunk.digests:
@@ -108,9 +108,9 @@ class Receiver:
             inspector = Inspector(declared_format(image), virtual_size_cap=cap)
         return Running(image, self._stores.require(writing.session.store).algorithms, inspector)
 
-    def _next_part(self, session: UploadSession, intake: Intake) -> StoredPart | None:
+    def _next_part(self, writing: Writing, intake: Intake) -> StoredPart | None:
         """Store the next piece, and return its part. Return None if its bytes have arrived before."""
-        position = intake.position
+        session, position = writing.session, intake.position
         there = self._database.sessions.next_part(session.id, position)
         if there is not None and there.start <= position:
             _compare(there, intake)
@@ -124,6 +124,8 @@ class Receiver:
             # Nothing is complete if the client would send more.
             if intake.position == self._end(session) and intake.has_more():
                 raise SourceTooLarge(self._too_large(session))
+            # A request that was superseded while it waited must not replace the bytes of the newer one.
+            _require_current(self._database.sessions.find(session.id), writing)
             return self._store(session, gathered)
 
     def _most(self, session: UploadSession, position: int) -> int:
