@@ -146,14 +146,14 @@ def test_what_glance_cannot_is_said_in_one_sentence(site: Site) -> None:
 
 
 def test_changes_are_watched(site: Site) -> None:
-    process = site.command.start("watch", "--count", "1")
     site.command.file("disk.raw", b"disk")
     names: list[str] = []
+    with site.command.start("watch", "--count", "1") as process:
 
-    def seen() -> bytes:
-        names.append(unique())
-        site.command.ok("push", "disk.raw", names[-1])
-        return b"" if process.poll() is None else process.stdout.read()
+        def seen() -> bytes:
+            names.append(unique())
+            site.command.ok("push", "disk.raw", names[-1])
+            return b"" if process.poll() is None else process.stdout.read()
 
-    line = wait_for(seen, pause=1).decode()
+        line = wait_for(seen, pause=1).decode()
     assert any(name in line for name in names)

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ PAGE = DOCS / "cli.md"
 _MARK = "=== end of a block ==="
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|^[0-9a-f]{8}(?=  )", re.M)
 _URL = "http://127.0.0.1:9292"
+#: The header of an empty disk of 1 MiB: version 2, and clusters of 64 KiB.
+QCOW2 = struct.pack(">4sIQIIQ", b"QFI\xfb", 2, 0, 0, 16, 1 << 20) + bytes(512)
 _EXAMPLE_ID = "5a1f6c0e-0e56-4a7b-9d0c-0f3a5d1e7b11"
 
 
@@ -98,7 +101,7 @@ def test_each_help_has_examples(verb: str) -> None:
 def web() -> Iterator[Web]:
     """The web server from which the examples import."""
     pages = {
-        "/debian-12.qcow2": reply(200, b"QFI\xfb\0\0\0\3" + bytes(512)),
+        "/debian-12.qcow2": reply(200, QCOW2),
         "/disk.raw": reply(200, b"disk"),
     }
     with Web(pages) as running:
@@ -115,9 +118,11 @@ def store_server(tmp_path_factory: pytest.TempPathFactory, web: Web) -> Iterator
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_examples_of_a_help_run(verb: str, store_server: Server, web: Web, tmp_path: Path) -> None:
+def test_the_examples_of_a_help_run(
+    verb: str, store_server: Server, fresh_server: Server, web: Web, tmp_path: Path
+) -> None:
     """They run in turn, in a folder with the files and on a server with the images that they name."""
-    image_id = prepare(store_server, tmp_path)
+    image_id = prepare(store_server, fresh_server, tmp_path)
     if verb == "undelete":
         run_client(tmp_path, "rm", image_id)
     places = {_EXAMPLE_ID: image_id, _URL: store_server.base, "http://images.example.com": web.url("")}
@@ -137,17 +142,17 @@ def test_the_examples_of_a_help_run(verb: str, store_server: Server, web: Web, t
             assert done.returncode == 0, f"{text}\n{done.stderr}"
 
 
-def prepare(server: Server, folder: Path) -> str:
+def prepare(server: Server, other: Server, folder: Path) -> str:
     """Make the files, the remotes and the images that the examples use, and return the id of an image."""
     for (image_id,) in server.query("SELECT id FROM images WHERE status <> 'deleted'"):
         server.delete(f"/images/{image_id}")
     (folder / "disk.raw").write_bytes(b"a raw disk")
-    (folder / "debian-12.qcow2").write_bytes(b"QFI\xfb\0\0\0\3" + bytes(512))
+    (folder / "debian-12.qcow2").write_bytes(QCOW2)
     (folder / "token.txt").write_text("token\n")
     for part in (".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"):
         (folder / part).mkdir(parents=True)
-    for name in ("prod", "lab", "default"):
-        run_client(folder, "login", server.base, "--no-token", "--name", name)
+    for name, base in (("lab", other.base), ("prod", server.base), ("default", server.base)):
+        run_client(folder, "login", base, "--no-token", "--name", name)
     for name in ("web", "web-2", "debian-12"):
         run_client(folder, "push", "-q", "disk.raw", name)
     return run_client(folder, "show", "-q", "debian-12").strip()

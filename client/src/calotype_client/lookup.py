@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import uuid
@@ -39,7 +40,8 @@ def find_image(catalogue: Catalogue, reference: str) -> Image:
         Ambiguous: several images have this name, or an id that begins so.
     """
     if _is_id(reference):
-        return catalogue.show(reference.lower())
+        with contextlib.suppress(NotFound):  # it may also be a name
+            return catalogue.show(reference.lower())
     for hidden in ("false", "true"):
         if named := list(_named(catalogue, reference, hidden)):
             return _only(named, reference)

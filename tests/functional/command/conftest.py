@@ -80,7 +80,7 @@ class Command:
 
     def record(self, *arguments: str, stdin: bytes = b"") -> Any:
         """Run a command that must succeed, and return the JSON document that it prints."""
-        return self.ok(*arguments, "-o", "json", stdin=stdin).json
+        return self.ok(arguments[0], "-o", "json", *arguments[1:], stdin=stdin).json
 
     def start(self, *arguments: str, **given: Any) -> subprocess.Popen[bytes]:
         """Start the command in a process of its own."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable
-
-from tests.support.wire import reset
+from collections.abc import Callable, Iterable
 
 _BLOCK = 1 << 16
 
@@ -26,21 +24,36 @@ class CuttingProxy:
         self._lock = threading.Lock()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.up_bytes = self.down_bytes = 0
+        self._threads: list[threading.Thread] = []
+        self._sockets: list[socket.socket] = []
 
     def __enter__(self) -> CuttingProxy:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        for connection in self._sockets:
+            _shut(connection)
+        # A thread that waits at a socket keeps it open: only a shutdown ends the wait.
+        _shut(self._listener)
+        for thread in self._threads:
+            thread.join()
+        for connection in (self._listener, *self._sockets):
+            connection.close()
+
+    def _start(self, function: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._target)
-                for ends, way in (((client, server), "up"), ((server, client), "down")):
-                    threading.Thread(target=self._carry, args=[*ends, way], daemon=True).start()
+                self._sockets += [client, server]
+                self._start(self._carry, client, server, "up")
+                self._start(self._carry, server, client, "down")
 
     def _carry(self, source: socket.socket, target: socket.socket, way: str) -> None:
         count = 0
@@ -53,8 +66,12 @@ class CuttingProxy:
                     if cut:
                         self._cuts[way].pop(0)
                 if cut:
-                    reset(source)
-                    reset(target)
-                    return
+                    _shut(source)
+                    break
                 target.sendall(block)
-            target.shutdown(socket.SHUT_WR)
+        _shut(target)
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

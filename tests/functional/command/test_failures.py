@@ -208,12 +208,12 @@ def test_a_quota_ends_with_7(start_server: Callable[..., object], command: Comma
 
 
 def test_a_closed_pipe_is_no_error(command: Command) -> None:
-    process = command.start("ls", "-o", "json")
-    process.stdout.close()
-    process.wait(timeout=20)
+    with command.start("ls", "-o", "json") as process:
+        process.stdout.close()
+        said = process.stderr.read()
 
     assert process.returncode in (0, 141)
-    assert process.stderr.read() == b""
+    assert said == b""
 
 
 def test_no_message_contains_the_token(commands: dict[str, Command], people: People) -> None:

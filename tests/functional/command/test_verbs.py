@@ -204,14 +204,13 @@ def test_wait_ends_at_its_timeout(command: Command) -> None:
 
 def test_watch_shows_a_new_image(command: Command) -> None:
     name = unique()
-    process = command.start("watch", "--count", "1")
-    wait_for(lambda: process.poll() is None)
+    with command.start("watch", "--count", "1") as process:
 
-    def line() -> bytes:
-        make(command, f"{name}-{uuid.uuid4()}")
-        return b"" if process.poll() is None else process.stdout.read()
+        def line() -> bytes:
+            make(command, f"{name}-{uuid.uuid4()}")
+            return b"" if process.poll() is None else process.stdout.read()
 
-    assert name in wait_for(line, pause=1).decode()
+        assert name in wait_for(line, pause=1).decode()
 
 
 def test_stores_usage_and_ping_describe_the_server(commands: Commands, people: People) -> None:

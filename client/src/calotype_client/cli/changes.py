@@ -85,7 +85,9 @@ def rm(session: Session, /, images: tuple[str, ...], store: str | None, dry_run:
     """
     found = [session.find(each) for each in images]
     failures = [] if dry_run else [*_delete(found, store)]
-    show_records(session, [image.document for _, image in found if image.id not in dict(failures)], COLUMNS)
+    deleted = [image.document for _, image in found if image.id not in dict(failures)]
+    if deleted:
+        show_records(session, deleted, COLUMNS)
     for _, error in failures[:-1]:
         click.echo(f"Error: {error.message}", err=True)
     if failures:

@@ -52,6 +52,9 @@ def exit_status_of(command: Callable[[], object]) -> int:
         # Nobody reads any more. Python would complain when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
+    except SystemExit as error:
+        # click ends so when a pipe is closed, with 1, and when it has completed a word, with 0.
+        return CLOSED if error.code else 0
     return result if isinstance(result, int) else 0
 
 

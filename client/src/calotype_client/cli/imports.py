@@ -93,10 +93,10 @@ def copy(session: Session, /, image: str, **given: Any) -> None:
       calotype copy prod:debian-12 --to lab:debian-12-copy --visibility private --limit-rate 20M
       calotype copy debian-12 --store cold
     """
-    client, found = session.find(image)
     to_stores = given["stores"] or given["all_stores"]
     if bool(given["target"]) == bool(to_stores):
         raise click.UsageError("Say where to: either --to REMOTE:, or --store STORE or --all-stores.")
+    client, found = session.find(image)
     if given["dry_run"]:
         show_records(session, [found.document], COLUMNS)
         return

@@ -99,7 +99,7 @@ def calotype(ctx: click.Context) -> None:
       calotype ls
       calotype pull debian-12 copy.qcow2
     """
-    ctx.ensure_object(Session)
+    ctx.call_on_close(ctx.ensure_object(Session).close)
 
 
 def run() -> None:

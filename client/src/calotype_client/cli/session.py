@@ -46,6 +46,11 @@ class Session:
             self.clients[name] = Client.connect(name)
         return self.clients[name]
 
+    def close(self) -> None:
+        """Close the connections of all clients."""
+        for client in self.clients.values():
+            client.close()
+
     def reference(self, text: str) -> Reference:
         """Return what REMOTE:IMAGE or IMAGE refers to; a colon may also belong to the image's name."""
         from calotype_client.profiles.finding import profile_names

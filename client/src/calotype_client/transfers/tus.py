@@ -24,7 +24,7 @@ _VERSION = {"Tus-Resumable": "1.0.0"}
 _BYTES = "application/offset+octet-stream"
 _UPLOADS = "/uploads"
 #: Smallest file that gets a session, and smallest part that gets a connection of its own.
-_SMALLEST, _PART = 8 << 20, 64 << 20
+SMALLEST, PART = 8 << 20, 64 << 20
 #: The parts begin at multiples of this, so that blocks of zeros are not divided.
 _ALIGNED = 1 << 20
 #: Seconds to wait for a server that has to store what it has received.
@@ -52,10 +52,10 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
     Raises:
         CalotypeError: the server refused, or the connection kept breaking.
     """
-    offer = offer_of(upload.service) if upload.source.size >= _SMALLEST else None
+    offer = offer_of(upload.service) if upload.source.size >= SMALLEST else None
     if offer is None or "creation" not in offer.extensions:
         return False
-    count = min(upload.options.connections, upload.source.size // _PART)
+    count = min(upload.options.connections, upload.source.size // PART)
     if count < 2 or "concatenation" not in offer.extensions:
         (part,) = _parts(upload, state, 1, _metadata(upload, image))
         _Sender(upload, part, Workers()).run()
