@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.answers import Answer
 from tests.support.server import OCTETS, Server, meta, write_ini
-from tests.support.uploads import HALVES, WHOLE, DraftClient, wait_for_writer
+from tests.support.uploads import HALVES, WHOLE, DraftClient, writer_of
+from tests.support.waiting import wait_for
 from tests.support.wire import read_refusal, read_to_end
 
 FIRST, SECOND = HALVES
@@ -365,8 +366,9 @@ def test_a_newer_request_ends_the_older_one(draft: DraftClient) -> None:
         f"Content-Type: application/partial-upload\r\nContent-Length: {SIZE}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", draft.server.port), timeout=15) as older:
+        before = writer_of(draft.server, path)
         older.sendall(head.encode() + FIRST)
-        wait_for_writer(draft.server, path)
+        wait_for(lambda: writer_of(draft.server, path), lambda writer: writer != before)
         offset = int(draft.head(path).headers["Upload-Offset"])
         assert draft.patch(path, offset, WHOLE[offset:]).status == 204
         assert read_refusal(older, SECOND).startswith(b"HTTP/1.1 409 ")

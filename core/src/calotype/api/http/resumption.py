@@ -125,9 +125,11 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     declared = read_number(request, LENGTH)
     end = None if content.length is None else offset + content.length
     is_last = read_complete(request)
-    if None not in (declared, end) and (end > declared or (is_last and end < declared)):
+    if declared is None:
+        return end if is_last else None
+    if end is not None and (end > declared or (is_last and end < declared)):
         raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
-    return end if declared is None and is_last else declared
+    return declared
 
 
 def inconsistent_length(message: str) -> Problem:
