@@ -122,12 +122,11 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     Raises:
         Problem: the headers tell different lengths.
     """
-    declared = read_number(request, LENGTH)
-    end = None if content.length is None else offset + content.length
-    is_last = read_complete(request)
-    if declared is None:
-        return end if is_last else None
-    if end is not None and (end > declared or (is_last and end < declared)):
+    declared, is_last = read_number(request, LENGTH), read_complete(request)
+    if content.length is None:
+        return declared
+    end = offset + content.length
+    if declared is not None and (end > declared or (is_last and end < declared)):
         raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
     return declared
 
