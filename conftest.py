@@ -26,6 +26,7 @@ COUNTED = tuple(
     for folder in (
         "core",
         "server",
+        "client",
         "plugins",
         "tests/functional",
     )

@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import Client
 from crowd import meanwhile
 from hostile import ATTACKS, LAST_PATIENCE, Attack, Attacked, Scene, Tokens
 from rich.console import Console
 from rich.table import Table
 from testservers import common
 
+from client import Client
 from server import ROOT, change_ini
 
 #: Real attackers have their own machines, so here they get the processor last.

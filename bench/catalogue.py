@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from client import Client
 from pyramid.paster import get_app
 from pyramid.request import Request
 from report import Report
@@ -19,6 +18,7 @@ from timing import Timing
 
 from calotype.database.engine import build_engine
 from calotype.database.tables import ImageRow
+from client import Client
 from server import INI, Server
 
 LISTED = 25

@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from client import Client, request
 from crowd import at_once, meanwhile
 from figures import Figures
 from peers.peer import Content, Peer, Refused
 from rows import MACHINE, Sizes
 from slow_clients import p99, peak_pss, read_slowly
 from transfers import write_random
+
+from client import Client, request
 
 MIB = 1 << 20
 GIB = 1 << 30

@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import median
 
 from catalogue import populate
-from client import Client
 from report import Report
 from requests_per_second import CONCURRENCIES, LISTED, ask_at_once
 from sqlalchemy import func, update
@@ -24,6 +23,7 @@ from timing import Timing
 
 from calotype.database.engine import build_engine
 from calotype.database.tables import ImageRow
+from client import Client
 from server import Server
 
 _META = {

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from client import Client
-
 from calotype.identity.token_file import TokenFile
+from client import Client
 from server import Server
 
 #: The driver that hangs uses the kit, which is missing in the environment without test dependencies.

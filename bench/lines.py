@@ -76,7 +76,12 @@ def modules(source: Path) -> list[Path]:
 
 def distributions() -> Iterator[tuple[str, Path]]:
     """Yield the name and the source folder of each distribution."""
-    for source in (ROOT / "core/src", ROOT / "server/src", *sorted(ROOT.glob("plugins/*/src"))):
+    for source in (
+        ROOT / "core/src",
+        ROOT / "server/src",
+        ROOT / "client/src",
+        *sorted(ROOT.glob("plugins/*/src")),
+    ):
         yield str(source.parent.relative_to(ROOT)), source
 
 

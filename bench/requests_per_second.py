@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from client import Client
 from report import Report
 from timing import Timing
 
+from client import Client
 from server import Server
 
 CONCURRENCIES = (1, 8)

@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import quantiles
 
 from client import Client
-
 from server import Server, change_ini
 
 #: The time at which the images are said to be stored. It is long ago, so that every copy is due.

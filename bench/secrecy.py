@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from client import Client
 from testservers import common
 
 from calotype.identity.token_file import TokenFile
+from client import Client
 from server import Server, change_ini
 
 #: The number of ids of each kind. With this many, no id is requested often enough for caches to matter.

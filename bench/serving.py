@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import comparison
-from client import Client, request
 from comparison import MIB, Measuring
 from crowd import at_once, meanwhile
 from peers.other_servers import Served
 from peers.peer import Peer
 from slow_clients import p99, peak_pss, read_slowly, send_slowly
+
+from client import Client, request
 
 SENDERS = 200
 #: Seconds after which all processes of a server serve, and all slow clients have begun.

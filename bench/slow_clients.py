@@ -6,8 +6,9 @@ import contextlib
 import math
 import time
 
-from client import Client, request
 from peers.peer import Peer
+
+from client import Client, request
 
 #: The rate of a slow client in bytes per second.
 SLOW = 16 << 10

@@ -6,10 +6,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from client import Client
 from report import Report
 from timing import Timing
 
+from client import Client
 from server import Server
 
 BLOCK = 1 << 20

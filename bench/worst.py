@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 
 import processes
-from client import Client
 from costly import Attack, Targets, all_attacks
 from testservers import common
 
+from client import Client
 from server import Server, change_ini
 from tests.support.database import MAKERS
 from tests.support.results import RESULTS, write_page

@@ -23,6 +23,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 SUITES = (
     "core/tests",
     "server/tests",
+    "client/tests",
     "plugins/store_file/tests",
     "plugins/metadefs/tests",
     "tests/functional",

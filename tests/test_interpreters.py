@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import interpreters
-from tests.support.environment import BASE, DRIVERS
+from tests.support.environment import BASE, CLIENT, DRIVERS
 
 SUITE = """
 import pytest
@@ -106,7 +106,7 @@ def test_a_run_without_a_report_is_a_failure(suite: Path, capfd: pytest.CaptureF
     assert " no result, exit status 4" in capfd.readouterr().out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("folder", [*BASE, *DRIVERS])
+@pytest.mark.parametrize("folder", [*BASE, CLIENT, *DRIVERS])
 def test_a_distribution_names_the_pythons_that_the_tests_ran_under(folder: str) -> None:
     """r1-E24: `make interpreters` and the distributions have the same list."""
     project = tomllib.loads((interpreters.ROOT / folder / "pyproject.toml").read_text())["project"]

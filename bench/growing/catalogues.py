@@ -14,12 +14,12 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
-from client import Client
 from peers.calotype import BIN, Calotype
 from peers.glance import Glance
 from peers.postgres import Postgres
 from sqlalchemy import create_engine, text
 
+from client import Client
 from growing.filling import COMMON, RARE, fill
 from growing.plan import DATABASES, READS, Plan, point_name
 

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from client import Client
 from peers.calotype import Calotype
 
+from client import Client
 from growing import load
 from growing.plan import REQUESTS, Plan, load_name
 

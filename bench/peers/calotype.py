@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from catalogue import populate
-from client import Client
 from figures import US
 from testservers import common
 
+from client import Client
 from peers.peer import LISTED, Content, Peer, Refused
 from server import PSERVE, change_ini
 

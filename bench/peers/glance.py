@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import psycopg
-from client import Client
 from testservers import common
 
+from client import Client
 from peers.calotype import store_v2
 from peers.peer import LISTED, PROCESSES, Content, Peer, Refused
 

@@ -6,9 +6,9 @@ import shutil
 import uuid
 from pathlib import Path
 
-from client import Client
 from testservers import common
 
+from client import Client
 from peers.peer import PROCESSES, Content, Peer, Refused
 
 #: Bodies and their temporary files are in one folder, because nginx ends a PUT with a rename.

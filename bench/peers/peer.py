@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import processes
-from client import Client
 from testservers import common
 
 from calotype_server.cores import usable
+from client import Client
 
 HOST = "127.0.0.1"
 GIB = 1 << 30

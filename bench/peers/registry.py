@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from client import Client
 from testservers import common
 
+from client import Client
 from peers.peer import LISTED, Content, Peer, Refused
 
 CONF = """

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 from tests.support.pages import ROOT
 
-SOURCES = sorted([*ROOT.glob("*/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
+#: The service and its plugins. The client has pages and messages of its own.
+SOURCES = sorted(
+    path for part in ("core", "server", "plugins/*") for path in ROOT.glob(f"{part}/src/**/*.py")
+)
 #: A placeholder of %-formatting.
 _PLACE = re.compile(r"%(?:\.\d+)?[a-z]")
 

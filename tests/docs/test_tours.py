@@ -35,7 +35,7 @@ def read_tour(page: Path) -> tuple[list[str], list[str]]:
     return commands, printed
 
 
-PAGES = [ROOT / "README.md", DOCS / "api.md", DOCS / "uploads.md"]
+PAGES = [ROOT / "README.md", *(DOCS / name for name in ("api.md", "events.md", "extents.md", "uploads.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

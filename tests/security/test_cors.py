@@ -46,13 +46,19 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
     file = f"/v2/images/{image_id}/file"
     for path in (file, "/v1/images", "/images", "/nowhere"):
         answer = preflight(
-            server, path, headers="x-auth-token, Content-Type,x-image-meta-property-os , cookie"
+            server,
+            path,
+            headers="x-auth-token, Content-Type,x-image-meta-property-os , cookie, Repr-Digest, "
+            "content-digest,want-repr-digest",
         )
         assert (answer.status, answer.body) == (204, b"")
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE
         assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
         allowed = answer.headers["Access-Control-Allow-Headers"]
-        assert allowed == "x-auth-token, content-type, x-image-meta-property-os"
+        assert allowed == (
+            "x-auth-token, content-type, x-image-meta-property-os, repr-digest, content-digest, "
+            "want-repr-digest"
+        )
         assert answer.headers["Vary"] == "Origin"
         assert "x-openstack-request-id" in answer.headers
         refused = preflight(server, path, ELSEWHERE)
@@ -67,9 +73,11 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
     made = victim.ask("POST", "/v1/images", {**formats, **page}, b"bytes")
     assert exposed(made) >= {"location", "x-openstack-request-id", "content-type"}
     uploaded = made.json["image"]["id"]
-    shown = victim.ask("GET", f"/v1/images/{uploaded}", {**page, "Range": "bytes=0-1"})
+    wanted = {"Range": "bytes=0-1", "Want-Repr-Digest": "sha-256=1"}
+    shown = victim.ask("GET", f"/v1/images/{uploaded}", {**page, **wanted})
     assert shown.status == 206
-    assert exposed(shown) >= {"etag", "content-range", "x-image-meta-status", "x-image-meta-size"}
+    described = {"etag", "content-range", "repr-digest", "x-image-meta-status", "x-image-meta-size"}
+    assert exposed(shown) >= described
     other = guarded.attacker
     for answer, status in (
         (server.get("/v2/images", page), 401),

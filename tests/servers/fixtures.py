@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.common import RUN, UNAVAILABLE, run_folder
+from tests.servers.identity import Admin
 
 SERVERS = Path(__file__).resolve().parent
 
@@ -92,6 +93,22 @@ def keystone() -> Iterator[Settings]:
 def swift_keystone(keystone: Settings) -> Iterator[Settings]:
     """Swift that accepts the tokens of `keystone`: SWIFT_URL and the settings of `keystone`."""
     with started("swift", keystone) as settings:
+        yield {**keystone, **settings}
+
+
+@pytest.fixture(scope="session")
+def glance() -> Iterator[Settings]:
+    """Glance without authentication: GLANCE_URL."""
+    with given_or_started("glance", "GLANCE_URL", {"KEYSTONE_URL": ""}) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def glance_keystone(keystone: Settings) -> Iterator[Settings]:
+    """Glance in the catalogue of `keystone`: GLANCE_URL and the settings of `keystone`."""
+    with started("glance", keystone) as settings:
+        admin = Admin(keystone["KEYSTONE_URL"], keystone["KEYSTONE_PASSWORD"])
+        admin.endpoint("glance", "image", settings["GLANCE_URL"], keystone["KEYSTONE_REGION"])
         yield {**keystone, **settings}
 
 

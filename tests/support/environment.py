@@ -28,6 +28,8 @@ STRANGERS = [*STRANGE_DRIVERS, GUESTBOOK]
 META = "."
 #: The distributions that every installation needs.
 BASE = ["server", "core"]
+#: The command and the Python API for users, which need no server.
+CLIENT = "client"
 #: Files that a build would leave in the checkout, and files that a wheel does not need.
 _LEFT_OUT = shutil.ignore_patterns("build", "*.egg-info", "__pycache__", "tests")
 
@@ -77,7 +79,7 @@ def _run(command: list[str | Path], cwd: Path | None = None) -> str:
 
 
 def build_wheels(folder: Path) -> dict[str, Path]:
-    """Return the wheel of each source folder: meta distribution, server, core and each plugin.
+    """Return the wheel of each source folder: meta distribution, server, core, client and each plugin.
 
     The wheels are built into `folder`. Processes that share the folder build them only once.
     """
@@ -89,7 +91,7 @@ def build_wheels(folder: Path) -> dict[str, Path]:
             for source in STRANGERS:
                 _build_third_party(source, folder)
             (folder / "built").touch()
-    return {source: _wheel_of(source, folder) for source in [META, *BASE, *PLUGINS, *STRANGERS]}
+    return {source: _wheel_of(source, folder) for source in [META, *BASE, CLIENT, *PLUGINS, *STRANGERS]}
 
 
 def _build_third_party(source: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.debian import unpack
-from tests.support.environment import BASE, META, PLUGINS, Environment
+from tests.support.environment import BASE, CLIENT, META, PLUGINS, Environment
 from tests.support.server import OCTETS, Server, meta
 from tests.third_party.conftest import REST
 
@@ -24,7 +24,7 @@ SHARE = "share/calotype"
 @pytest.fixture(scope="module", params=REST)
 def environment(request: pytest.FixtureRequest, wheels: dict[str, Path]) -> Iterator[Environment]:
     """An environment with every wheel of ours, outside the checkout."""
-    ours = [wheels[source] for source in (META, *BASE, *PLUGINS)]
+    ours = [wheels[source] for source in (META, *BASE, CLIENT, *PLUGINS)]
     with tempfile.TemporaryDirectory(prefix="calotype-environment-") as folder:
         made = Environment(Path(folder, "venv"), linked=request.param == "here")
         only_ours = ("--no-deps", "--no-index") if request.param == "here" else ()

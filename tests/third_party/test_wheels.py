@@ -16,6 +16,7 @@ import pytest
 from tests.support.environment import (
     BASE,
     BLOCKS,
+    CLIENT,
     DRIVERS,
     EXTENSIONS,
     FROZEN,
@@ -101,6 +102,15 @@ def test_the_cores_wheel_names_no_driver(wheels: dict[str, Path]) -> None:
     assert named == []
 
 
+def test_the_client_is_a_wheel_of_its_own_with_a_command(wheels: dict[str, Path]) -> None:
+    assert entry_points(wheels[CLIENT], "console_scripts") == {"calotype": "calotype_client.cli.main:run"}
+    assert {path.partition("/")[0] for path in texts(wheels[CLIENT]) if ".dist-info/" not in path} == {
+        "calotype_client"
+    }
+    assert required(wheels[CLIENT]) == {"click", "pyyaml", "rich", "urllib3", "keystoneauth1"}
+    assert imported(wheels[CLIENT]) & {"calotype", "calotype_server"} == set()
+
+
 def test_the_core_contains_the_dialects_and_neither_drivers_nor_extensions(wheels: dict[str, Path]) -> None:
     assert set(entry_points(wheels["core"], "calotype.dialects")) == {"v1", "v2", "uploads"}
     assert entry_points(wheels["core"]) == entry_points(wheels["core"], "calotype.extensions") == {}
@@ -150,7 +160,7 @@ def test_a_driver_depends_on_its_imports(wheels: dict[str, Path], driver: str) -
     assert {distributions.get(name, name) for name in foreign} <= own | through_core
 
 
-@pytest.mark.parametrize("source", [META, *BASE, *PLUGINS])
+@pytest.mark.parametrize("source", [META, *BASE, CLIENT, *PLUGINS])
 def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], source: str) -> None:
     """It has the licence, the URL of the sources, the tested interpreters, and absolute links (r1-E19)."""
     about, files = metadata(wheels[source]), texts(wheels[source])
@@ -164,7 +174,7 @@ def test_a_wheel_has_the_metadata_that_an_index_shows(wheels: dict[str, Path], s
     assert re.findall(r"\]\((?![a-z]+://|#)[^)]*\)|^\[[^\]]+\]: (?![a-z]+://).*$", page, re.M) == []
 
 
-@pytest.mark.parametrize("source", [*BASE, *DRIVERS, BLOCKS, FROZEN])
+@pytest.mark.parametrize("source", [*BASE, CLIENT, *DRIVERS, BLOCKS, FROZEN])
 def test_a_wheel_contains_its_type_annotations(wheels: dict[str, Path], source: str) -> None:
     """Type checkers read the annotations of a package only if it has the file `py.typed`."""
     packages = {name.partition("/")[0] for name in texts(wheels[source]) if name.endswith(".py")}

@@ -26,6 +26,7 @@ ID = "00000000-0000-4000-8000-00000000dead"
 KEYS = st.from_regex(r"[!-+\--~]{1,20}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 IDS = st.uuids().map(str)
+ID = "1d5c8f52-0d5f-4d0a-9a57-2f0a4d0c7b11"
 
 
 def asked(**headers):

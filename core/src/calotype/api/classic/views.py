@@ -26,6 +26,7 @@ from calotype.api.http.resources import Root
 from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
+from calotype.api.http.waiting import when_ready
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
 from calotype.model.change import Change
@@ -98,6 +99,7 @@ def options(context: ClassicImages | ClassicImage, request: Request) -> Response
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
+@when_ready
 def meta(context: ClassicImage, request: Request) -> Response:
     """HEAD /images/ID: the metadata as headers."""
     response = metadata_response(request, context.image)

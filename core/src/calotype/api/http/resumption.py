@@ -128,7 +128,7 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     end = offset + content.length
     if declared is not None and (end > declared or (is_last and end < declared)):
         raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
-    return end if declared is None and is_last else declared
+    return declared
 
 
 def inconsistent_length(message: str) -> Problem:

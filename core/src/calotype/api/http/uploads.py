@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 
+from calotype.api.http.digests import declared_digests
 from calotype.api.http.request import Request
 from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
@@ -29,10 +30,11 @@ class NotOctets(InvalidRequest):
 
 
 class UploadBody:
-    """The body as a Reader that ends at the request's Content-Length."""
+    """The body as a Reader that ends at the request's Content-Length, with the digests in its headers."""
 
     def __init__(self, request: Request):
         self.length: int | None = request.content_length
+        self.digests = declared_digests(request)
         self._input = request.environ["wsgi.input"]
         self._left = self.length
 
@@ -69,7 +71,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
 
     Raises:
         NotOctets: the Content-Type is not application/octet-stream, or is missing where it is required.
-        InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
+        InvalidRequest: the body is only a part of the image (RFC 9110 14.5), or its digests are malformed.
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
     if (given := request.media_type) != OCTETS and (needs_type or given):

@@ -28,6 +28,7 @@ class Zeros:
 
     def __init__(self, length: int):
         self.length: int | None = length
+        self.digests: Mapping[str, str] = {}
         self._left = length
 
     def read(self, size: int = -1, /) -> bytes:

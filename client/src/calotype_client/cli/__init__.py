@@ -1,0 +1,1 @@
+"""The command `calotype`: verbs, their output, and how they end."""

@@ -1,0 +1,94 @@
+"""The verbs `wait` and `watch`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from calotype_client.cli.completing import complete_image, image_argument
+from calotype_client.cli.images import COLUMNS
+from calotype_client.cli.output import show_records
+from calotype_client.cli.printing import printable
+from calotype_client.cli.progress import progress_option, shown_progress
+from calotype_client.cli.session import Session, output_options, pass_session, remote_option
+from calotype_client.client import Client
+from calotype_client.errors import NotSupported
+from calotype_client.waiting import Event, changes, events, wait
+
+
+@click.command("wait")
+@image_argument
+@click.option("--for", "status", default="active", show_default=True, metavar="STATUS", help="The status.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer than that.")
+@progress_option
+@output_options
+@remote_option
+@pass_session
+def wait_(session: Session, /, image: str, status: str, timeout: float | None, progress: str) -> None:
+    """Wait until an image has a status.
+
+    The exit status is 0 when it has it, 1 when it can no longer get it, and 5 after the timeout.
+
+    \b
+    Examples:
+      calotype wait debian-12
+      calotype wait debian-12 --for active --timeout 600
+    """
+    client, found = session.find(image)
+    with shown_progress(progress) as shown:
+        shown.begin(f"wait for {found.label}", None)
+        found = wait(client, found, status, timeout, shown)
+    show_records(session, [found.document], COLUMNS)
+
+
+@click.command("watch")
+@click.argument("image", metavar="[[REMOTE:]IMAGE]", default="", shell_complete=complete_image)
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("--after", metavar="ID", help="Begin after the event with this id, which -o json shows.")
+@output_options
+@remote_option
+@pass_session
+def watch(session: Session, /, image: str, count: int | None, after: str | None) -> None:
+    """Follow what happens to images, until Ctrl-C.
+
+    With -o json, each event is a line of JSON. A server without events is asked for its list every 2 s.
+
+    \b
+    Examples:
+      calotype watch --count 1
+      calotype watch debian-12 -o json --count 1
+    """
+    reference = session.reference(image)
+    wanted = reference.find().id if reference.name else None
+    found = (event for event in _all(reference.client, after) if wanted is None or _image_of(event) == wanted)
+    for event in itertools.islice(found, count):
+        click.echo(_line(event, session.format))
+
+
+def _all(client: Client, after: str | None) -> Iterator[Event]:
+    try:
+        yield from events(client, after)
+    except NotSupported:
+        yield from changes(client)
+
+
+def _image_of(event: Event) -> Any:
+    image = event.data.get("image")
+    return image.get("id") if isinstance(image, dict) else image or event.data.get("id")
+
+
+def _line(event: Event, form: str) -> str:
+    if form == "json":
+        return json.dumps({"id": event.id, "event": event.kind, "data": event.data})
+    image = event.data.get("image")
+    about = image if isinstance(image, dict) else event.data
+    words = [about.get("time") or about.get("updated_at"), event.kind, _image_of(event), about.get("name")]
+    words += [about.get("status"), about.get("reason") or about.get("status_reason")]
+    return printable("  ".join(str(word) for word in words if word))
+
+
+COMMANDS = {"wait": wait_, "watch": watch}

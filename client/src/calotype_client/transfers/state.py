@@ -1,0 +1,80 @@
+"""What an interrupted transfer needs to go on, in files below the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from calotype_client.errors import Conflict, OutOfSpace, SettingsError
+
+
+class TransferState:
+    """The state of one transfer: a JSON document, and a lock against a second process."""
+
+    def __init__(self, cache: Path, *key: str):
+        name = hashlib.sha256("\0".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        self._path = cache / "transfers" / f"{name}.json"
+        self._lock: int | None = None
+        self.data: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Lock and read the state.
+
+        Raises:
+            Conflict: another process has the lock.
+            SettingsError: the cache cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(
+                self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release()
+            raise Conflict(
+                "Another process is at the same transfer.",
+                advice="Wait for it, or stop it and run this command again, which goes on where it stopped.",
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                f"{self._path.parent} cannot be written: {error.strerror}.",
+                advice="The variable XDG_CACHE_HOME can name another folder.",
+            ) from error
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(self._path.read_text())
+            self.data = found if isinstance(found, dict) else {}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def save(self, **data: Any) -> None:
+        """Add to the state, and write it in one step; raises OutOfSpace."""
+        self.data.update(data)
+        temporary = self._path.with_suffix(".new")
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(self.data, file)
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise OutOfSpace(f"{self._path.parent} cannot be written: {error.strerror}.") from error
+
+    def forget(self) -> None:
+        """Remove the state: the transfer is complete, or makes no sense any more."""
+        self.data = {}
+        self._path.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        # The lock's file stays: if it were removed, two processes could lock two files of the same name.
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

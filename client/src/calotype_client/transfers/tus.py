@@ -1,0 +1,179 @@
+"""Upload by tus 1.0: sessions that a server keeps, so that an upload goes on after a broken line.
+
+https://tus.io/protocols/resumable-upload. Calotype's own header Upload-Zeros adds zeros without sending them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+from calotype_client.errors import Conflict, NotFound, ProtocolError, Unavailable
+from calotype_client.images import Image
+from calotype_client.service import ImageService
+from calotype_client.transfers.pacing import Patience
+from calotype_client.transfers.segments import Segment, segments
+from calotype_client.transfers.state import TransferState
+from calotype_client.transfers.uploads import Upload
+from calotype_client.transfers.workers import Workers
+
+_VERSION = {"Tus-Resumable": "1.0.0"}
+_BYTES = "application/offset+octet-stream"
+_UPLOADS = "/uploads"
+#: Smallest file that gets a session, and smallest part that gets a connection of its own.
+SMALLEST, PART = 8 << 20, 64 << 20
+#: The parts begin at multiples of this, so that blocks of zeros are not divided.
+_ALIGNED = 1 << 20
+#: Seconds to wait for a server that has to store what it has received.
+_FINISHED = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers of tus."""
+
+    extensions: frozenset[str]
+
+
+def offer_of(service: ImageService) -> Offer | None:
+    """Return what the server offers of tus, or None if it does not."""
+    answer = service.transport.request("OPTIONS", _UPLOADS, headers=_VERSION)
+    if answer.status >= 300 or "1.0.0" not in answer.headers.get("tus-version", "").split(","):
+        return None
+    return Offer(frozenset(answer.headers.get("tus-extension", "").split(",")))
+
+
+def send(upload: Upload, image: Image, state: TransferState) -> bool:
+    """Send the file through sessions, and return True; return False if it does not need or get any.
+
+    Raises:
+        CalotypeError: the server refused, or the connection kept breaking.
+    """
+    offer = offer_of(upload.service) if upload.source.size >= SMALLEST else None
+    if offer is None or "creation" not in offer.extensions:
+        return False
+    count = min(upload.options.connections, upload.source.size // PART)
+    if count < 2 or "concatenation" not in offer.extensions:
+        (part,) = _parts(upload, state, 1, _metadata(upload, image))
+        _Sender(upload, part, Workers()).run()
+        return True
+    parts = _parts(upload, state, count, {"Upload-Concat": "partial"})
+    workers = Workers()
+    workers.run(_Sender(upload, part, workers).run for part in parts)
+    upload.progress.phase(f"join the parts of {image.label}")
+    headers = {**_metadata(upload, image), "Upload-Concat": "final;" + " ".join(part.path for part in parts)}
+    upload.service.transport.call("POST", _UPLOADS, headers={**_VERSION, **headers}, wait=_FINISHED)
+    return True
+
+
+class Part(NamedTuple):
+    """A range of the file, and the path of the session that it goes into."""
+
+    start: int
+    end: int
+    path: str
+
+
+def _parts(upload: Upload, state: TransferState, count: int, headers: dict[str, str]) -> list[Part]:
+    """Return the parts with their sessions: those of an interrupted upload, or new ones."""
+    known = [Part(*each) for each in state.data.get("parts", ())]
+    if len(known) == count and all(_offset(upload.service, part.path) is not None for part in known):
+        return known
+    size = upload.source.size
+    step = -(-size // count // _ALIGNED) * _ALIGNED
+    parts: list[Part] = []
+    for start in range(0, size, step):
+        end = min(start + step, size)
+        given = {**_VERSION, "Upload-Length": f"{end - start}", **headers}
+        answer = upload.service.transport.call("POST", _UPLOADS, headers=given)
+        parts.append(Part(start, end, _path(upload.service, answer.headers.get("location", ""))))
+        state.save(parts=parts)
+    return parts
+
+
+def _metadata(upload: Upload, image: Image) -> dict[str, str]:
+    given = {"image_id": image.id, **({"store": upload.options.store} if upload.options.store else {})}
+    pairs = (f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in given.items())
+    return {"Upload-Metadata": ",".join(pairs)}
+
+
+def _path(service: ImageService, location: str) -> str:
+    """Return the path of a session; raises ProtocolError if it is on another server."""
+    endpoint = service.transport.endpoint
+    absolute = urljoin(f"{endpoint}{_UPLOADS}", location)
+    if not location or urlsplit(absolute).netloc != urlsplit(endpoint).netloc:
+        raise ProtocolError(
+            f"The server began an upload at an address that is not its own: {location[:200]!r}."
+        )
+    return urlsplit(absolute).path
+
+
+def _offset(service: ImageService, path: str) -> int | None:
+    """Return the number of bytes that a session has, or None if it has ended."""
+    answer = service.transport.request("HEAD", path, headers=_VERSION, wait=_FINISHED)
+    offset = answer.headers.get("upload-offset", "")
+    return int(offset) if answer.status < 300 and offset.isdigit() else None
+
+
+class _Sender:
+    """Sends one part into its session."""
+
+    def __init__(self, upload: Upload, part: Part, workers: Workers):
+        self._upload = upload
+        self._part = part
+        self._workers = workers
+        self._patience = Patience(upload.progress)
+        self._position = part.start
+
+    def run(self) -> None:
+        """Send what the session does not have; after a broken line, ask it where to go on."""
+        while not self._workers.stopped and self._ask() < self._part.end:
+            began = self._position
+            try:
+                for segment in segments(self._upload.source, began, self._part.end):
+                    self._append(segment)
+                    self._patience.reset()
+                    if self._workers.stopped:
+                        return
+                return
+            except Unavailable as error:
+                self._patience.wait(error)
+            except Conflict:
+                # The session is elsewhere than this sender thought, because an answer was lost.
+                if self._ask() == began:
+                    raise
+
+    def _ask(self) -> int:
+        """Return the position in the file at which the session goes on."""
+        offset = _offset(self._upload.service, self._part.path)
+        if offset is None:
+            raise NotFound(
+                "The server has given up the upload.", advice="Run the command again to begin anew."
+            )
+        self._move(self._part.start + offset)
+        return self._position
+
+    def _append(self, segment: Segment) -> None:
+        """Send a segment; of zeros, only their number."""
+        transport, length = self._upload.service.transport, f"{segment.end - segment.start}"
+        headers = {**_VERSION, "Upload-Offset": f"{segment.start - self._part.start}", "Content-Type": _BYTES}
+        if segment.is_zero:
+            headers["Upload-Zeros"] = length
+            transport.call("PATCH", self._part.path, headers=headers, wait=_FINISHED)
+            self._move(segment.end)
+        else:
+            headers["Content-Length"] = length
+            transport.send("PATCH", self._part.path, self._body(segment), headers)
+
+    def _body(self, segment: Segment) -> Iterator[memoryview]:
+        for block in self._upload.blocks(segment.start, segment.end):
+            yield block
+            self._move(self._position + len(block))
+
+    def _move(self, position: int) -> None:
+        """Report the bytes up to a position, or take back what the server has not got."""
+        self._upload.advance(position - self._position)
+        self._position = position

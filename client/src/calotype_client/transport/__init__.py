@@ -1,0 +1,1 @@
+"""HTTP: connections, authentication, retries, and the translation of answers into errors."""

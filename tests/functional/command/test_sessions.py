@@ -1,0 +1,136 @@
+"""push through upload sessions: resumed in the middle, in parallel parts, and without zeros."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.functional.command.conftest import Command
+from tests.functional.command.cutting import CuttingProxy
+from tests.functional.command.test_transfers import states
+from tests.support.server import Server
+from tests.support.waiting import wait_for
+
+MIB = 1 << 20
+DATA = os.urandom(MIB) * 48
+
+
+def unique() -> str:
+    return f"image-{uuid.uuid4()}"
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Press Ctrl-C."""
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
+def test_a_push_over_a_broken_line_goes_on_where_it_was(command: Command, server: Server) -> None:
+    command.file("disk.raw", DATA)
+
+    with CuttingProxy(server.port, up=[21 * MIB, 9 * MIB]) as proxy:
+        command.environ["CALOTYPE_URL"] = proxy.url
+        (pushed,) = command.record("push", "disk.raw", unique())
+
+    assert (pushed["status"], pushed["os_hash_value"]) == ("active", hashlib.sha256(DATA).hexdigest())
+    assert proxy.up_bytes < len(DATA) + 8 * MIB
+
+
+def test_a_push_that_ctrl_c_stopped_goes_on_where_it_was(command: Command, server: Server) -> None:
+    name = unique()
+    command.file("disk.raw", DATA)
+    with CuttingProxy(server.port) as proxy:
+        command.environ["CALOTYPE_URL"] = proxy.url
+        with command.start("push", "disk.raw", name, "--limit-rate", "10M") as process:
+            wait_for(lambda: proxy.up_bytes > 16 * MIB)
+            stop(process)
+        sent = proxy.up_bytes
+        (pushed,) = command.record("push", "disk.raw", name)
+
+    assert process.returncode == 130
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
+    assert proxy.up_bytes - sent < len(DATA) - 8 * MIB
+    assert states(command) == []
+
+
+def test_a_file_that_changed_meanwhile_is_sent_anew(command: Command) -> None:
+    name = unique()
+    path = command.file("disk.raw", DATA)
+    with command.start("push", "disk.raw", name, "--limit-rate", "10M") as process:
+        wait_for(lambda: states(command) and b"parts" in states(command)[0].read_bytes())
+        stop(process)
+    (stopped,) = command.record("ls", name)
+    path.write_bytes(DATA[::-1])
+
+    (pushed,) = command.record("push", "disk.raw", name)
+
+    assert pushed["id"] != stopped["id"]
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA[::-1]).hexdigest()
+    assert len(command.record("ls", name)) == 1
+
+
+@pytest.mark.parametrize("connections", ["1", "4"])
+def test_parts_are_sent_at_the_same_time_and_joined(
+    command: Command, monkeypatch: pytest.MonkeyPatch, connections: str
+) -> None:
+    monkeypatch.setattr("calotype_client.transfers.tus.PART", 8 * MIB)
+    command.file("disk.raw", DATA)
+
+    (pushed,) = command.record("push", "disk.raw", unique(), "-j", connections)
+
+    assert (pushed["status"], pushed["size"]) == ("active", len(DATA))
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
+
+
+def sparse(path: Path) -> None:
+    """Write a disk of 100 MiB with 3 MiB of data, a hole, and blocks of zeros that are no hole."""
+    with path.open("wb") as file:
+        file.write(DATA[: 2 * MIB])
+        file.write(bytes(20 * MIB))
+        file.seek(60 * MIB)
+        file.write(DATA[:MIB])
+        file.truncate(100 * MIB)
+
+
+def test_holes_and_blocks_of_zeros_are_not_sent(command: Command, server: Server) -> None:
+    sparse(command.folder / "disk.raw")
+
+    with CuttingProxy(server.port) as proxy:
+        command.environ["CALOTYPE_URL"] = proxy.url
+        (pushed,) = command.record("push", "disk.raw", unique())
+
+    expected = hashlib.sha256((command.folder / "disk.raw").read_bytes()).hexdigest()
+    assert (pushed["size"], pushed["os_hash_value"]) == (100 * MIB, expected)
+    assert proxy.up_bytes < 4 * MIB
+
+
+def test_a_refused_format_ends_the_session_and_leaves_no_image(command: Command, server: Server) -> None:
+    name = unique()
+    command.file("disk.vhd", b"not a vhd " * MIB)
+
+    result = command.run("push", "disk.vhd", name, "--disk-format", "vhd")
+
+    assert result.status in (1, 6), result.err
+    assert command.record("ls", name) == []
+    assert states(command) == []
+
+
+def test_a_session_that_the_server_gave_up_is_begun_anew(command: Command, server: Server) -> None:
+    name = unique()
+    command.file("disk.raw", DATA)
+    with command.start("push", "disk.raw", name, "--limit-rate", "10M") as process:
+        wait_for(lambda: states(command) and b"parts" in states(command)[0].read_bytes())
+        stop(process)
+    (image_id,) = [image["id"] for image in command.record("ls", name)]
+    for (session,) in server.query("SELECT id FROM upload_sessions WHERE image_id = ?", image_id):
+        server.request("DELETE", f"/uploads/{session}", {"Tus-Resumable": "1.0.0"})
+
+    (pushed,) = command.record("push", "disk.raw", name)
+
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
