@@ -18,8 +18,8 @@ from calotype.api.http.json_input import read_document
 from calotype.api.http.resources import Resource, Root
 from calotype.config import options
 from calotype.config.quantities import Seconds
-from calotype.database.migrate import Branch
 from calotype.database.columns import UTCDateTime
+from calotype.database.migrate import Branch
 from calotype.model import policy
 from calotype.model.fields import InvalidRequest
 from calotype.transfers.workers import Scope, Work

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-from calotype.database.migrate import exact_text
 from calotype.database.columns import UTCDateTime
+from calotype.database.migrate import exact_text
 
 revision = "guestbook_1"
 down_revision = None
