@@ -17,7 +17,7 @@ from calotype_client.service import ImageService
 from calotype_client.transfers.pacing import Patience
 from calotype_client.transfers.segments import Segment, segments
 from calotype_client.transfers.state import TransferState
-from calotype_client.transfers.uploads import Upload
+from calotype_client.transfers.uploads import Upload, connections_for
 from calotype_client.transfers.workers import Workers
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -55,7 +55,7 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
     offer = offer_of(upload.service) if upload.source.size >= SMALLEST else None
     if offer is None or "creation" not in offer.extensions:
         return False
-    count = min(upload.options.connections, upload.source.size // PART)
+    count = min(connections_for(upload), upload.source.size // PART)
     if count < 2 or "concatenation" not in offer.extensions:
         (part,) = _parts(upload, state, 1, _metadata(upload, image))
         _Sender(upload, part, Workers()).run()

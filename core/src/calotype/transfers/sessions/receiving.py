@@ -56,7 +56,7 @@ class Receiver:
         intake = Intake(chunk, writing.stop, self._running_at(writing))
         with _Keeper(self, writing) as keeper:
             while intake.has_more():
-                gathered = self._gather(writing.session, intake)
+                gathered = self._gather(writing, intake)
                 if gathered is not None:
                     keeper.keep(gathered, intake)
             session = keeper.finish(intake)
@@ -79,11 +79,12 @@ class Receiver:
             inspector = Inspector(declared_format(image), virtual_size_cap=cap)
         return Running(image, self._stores.require(writing.session.store).algorithms, inspector)
 
-    def _gather(self, session: UploadSession, intake: Intake) -> Gathered | None:
+    def _gather(self, writing: Writing, intake: Intake) -> Gathered | None:
         """Return the next piece. Return None if its bytes have arrived before, and are the same."""
-        position = intake.position
+        session, position = writing.session, intake.position
         there = self._database.sessions.next_part(session.id, position)
         if there is not None and there.start <= position:
+            writing.require_current(self._database.sessions.find(session.id))
             _compare(there, intake)
             return None
         most = self._most(session, position)
