@@ -170,6 +170,7 @@ class _Crc32:
 #: Name of an algorithm -> its digest. Clients may declare these.
 _DIGESTS: Mapping[str, Callable[[], hashlib._Hash | _Crc32]] = {
     "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),  # tus 1.0 requires it
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "crc32": _Crc32,
