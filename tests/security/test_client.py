@@ -139,9 +139,10 @@ def test_a_server_cannot_change_the_terminal(
 def test_other_bytes_than_the_image_should_have_make_no_file(service: Web, tmp_path: Path) -> None:
     service.page = reply(200, b"other")
     image = Image.from_document({**IMAGE, "os_hash_algo": "sha256", "os_hash_value": "0" * 64})
-    with client_of(service) as client, pytest.raises(ChecksumMismatch):
+    with client_of(service) as client:
         client.cache = tmp_path / "cache"
-        client.pull(image, tmp_path / "file")
+        with pytest.raises(ChecksumMismatch):
+            client.pull(image, tmp_path / "file")
 
     assert [each.name for each in tmp_path.iterdir()] == ["cache"]
 

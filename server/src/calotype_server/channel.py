@@ -121,7 +121,7 @@ class Channel(HTTPChannel):
         return request.task
 
     def _end_task(self, request: RequestParser) -> None:
-        """Tell the request that it has ended. By now, another worker may run the connection's next request."""
+        """Tell a request that it has ended. By then, a worker may run the next one of the connection."""
         task, request.task = request.task, None
         if task is not None:
             try:
