@@ -1,4 +1,4 @@
-"""The feed: limits, listeners that do not take their events, waiters, and a database that fails in between."""
+"""The feed: limits, listeners that take nothing, waiters, and a database that fails in between."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Woken:
         self.count += 1
 
 
-def listen(feed: Feed, wake: Callable[[], object] = Woken(), **given: object) -> Subscription:
-    return feed.subscribe(Ask(**{"caller": CALLER, "counts_as": "a", "most": 10, **given}), wake, NEVER)
+def listen(feed: Feed, wake: Callable[[], object] | None = None, **given: object) -> Subscription:
+    ask = Ask(**{"caller": CALLER, "counts_as": "a", "most": 10, **given})
+    return feed.subscribe(ask, wake or Woken(), NEVER)
 
 
 @pytest.fixture

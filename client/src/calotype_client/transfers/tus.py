@@ -89,7 +89,7 @@ def _parts(upload: Upload, state: TransferState, count: int, headers: dict[str, 
         end = min(start + step, size)
         given = {**_VERSION, "Upload-Length": f"{end - start}", **headers}
         answer = upload.service.transport.call("POST", _UPLOADS, headers=given)
-        parts.append(Part(start, end, _path(upload.service, answer.headers.get("location", ""))))
+        parts.append(Part(start, end, session_path(upload.service, answer.headers.get("location", ""))))
         state.save(parts=parts)
     return parts
 
@@ -100,7 +100,7 @@ def _metadata(upload: Upload, image: Image) -> dict[str, str]:
     return {"Upload-Metadata": ",".join(pairs)}
 
 
-def _path(service: ImageService, location: str) -> str:
+def session_path(service: ImageService, location: str) -> str:
     """Return the path of a session; raises ProtocolError if it is on another server."""
     endpoint = service.transport.endpoint
     absolute = urljoin(f"{endpoint}{_UPLOADS}", location)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
 from dataclasses import dataclass, field, replace
 
 from calotype.config.settings import Settings
 from calotype.database.database import Database
+from calotype.database.errors import ImageNotFound
 from calotype.database.retry import retry_on_conflict
 from calotype.database.unit_of_work import Unit
 from calotype.model.errors import Overlap, SessionEnded, Superseded
@@ -77,8 +79,10 @@ class Committer:
             LimitReached: the project's quota does not allow the bytes.
         """
         with self._database.unit() as unit:
-            # Lock the image first, as in all units. Its owner's usage may grow.
-            image = unit.any_image(writing.image.id) if writing.image is not None else None
+            image = None
+            if writing.image is not None:
+                with contextlib.suppress(ImageNotFound):  # then its session has ended, too
+                    image = unit.row(writing.image.id)  # lock the image first, as in all units
             done = Committed(writing.require_current(unit.sessions.lock(writing.session.id)))
             for part in parts:
                 others = unit.sessions.parts_between(part.session_id, part.start, part.end)
