@@ -69,6 +69,15 @@ class Answer:
         return self.head.status
 
 
+@dataclass(frozen=True)
+class Slice:
+    """A part of a file as the body of a request: `size` bytes from `start`."""
+
+    path: Path
+    start: int
+    size: int
+
+
 class Client:
     """A connection that stays open until the server closes it."""
 
@@ -82,7 +91,7 @@ class Client:
     def __exit__(self, *error: object) -> None:
         self._close()
 
-    def send(self, method: str, path: str, body: Path | bytes = b"", **headers: str) -> Answer:
+    def send(self, method: str, path: str, body: Path | Slice | bytes = b"", **headers: str) -> Answer:
         """Send a request and return the response. `_` in header names stands for `-`."""
         head = self._begin(method, path, body, headers)
         rest = b"" if method == "HEAD" else self._rest(head)
@@ -90,7 +99,7 @@ class Client:
             self._close()
         return Answer(head, rest)
 
-    def ask(self, method: str, path: str, body: Path | bytes = b"", **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: Path | Slice | bytes = b"", **headers: str) -> Answer:
         """Send a request that must succeed."""
         answer = self.send(method, path, body, **headers)
         if answer.status >= 400:
@@ -131,14 +140,16 @@ class Client:
             self._close()
         return head.length
 
-    def _begin(self, method: str, path: str, body: Path | bytes, headers: dict[str, str]) -> Head:
+    def _begin(self, method: str, path: str, body: Path | Slice | bytes, headers: dict[str, str]) -> Head:
         """Send a request, and read the response up to its body."""
         if self._socket is None:
             self._socket = self._server.connect()
         if isinstance(body, Path):
-            self._socket.sendall(request(method, path, body.stat().st_size, headers))
-            with body.open("rb") as file:
-                self._socket.sendfile(file)
+            body = Slice(body, 0, body.stat().st_size)
+        if isinstance(body, Slice):
+            self._socket.sendall(request(method, path, body.size, headers))
+            with body.path.open("rb") as file:
+                self._socket.sendfile(file, body.start, body.size)
         else:
             length = len(body) if body or method in ("POST", "PUT", "PATCH") else None
             self._socket.sendall(request(method, path, length, headers) + body)

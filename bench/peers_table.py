@@ -94,6 +94,29 @@ def figures_table(rows: Sequence[Row], peers: Sequence[str], figures: Figures) -
     return "\n".join(lines)
 
 
+def table(rows: Sequence[Row], columns: Mapping[str, str], figures: Figures) -> str:
+    """Return a table like `figures_table`, with the goals and their verdicts in the last column.
+
+    `columns` has the heading of each peer.
+    """
+    lines = [
+        _cells("what", *columns.values(), "goals"),
+        _cells("---", *("---:" for _ in columns), "---"),
+    ]
+    for row in rows:
+        unit = f", {row.unit}" if row.unit else ""
+        goals = "; ".join(_verdict(goal, row, figures) for goal in row.goals)
+        lines.append(_cells(row.what + unit, *(_figure(row, peer, figures) for peer in columns), goals))
+    return "\n".join(lines)
+
+
+def _verdict(goal: Goal, row: Row, figures: Figures) -> str:
+    verdict = goal.judge(figures, row)
+    if verdict is None:
+        return f"{goal.text}: not measured"
+    return f"{goal.text}: {verdict.reached}, {'met' if verdict.met else '**not met**'}"
+
+
 def _cells(*texts: str) -> str:
     return f"| {' | '.join(texts)} |"
 

@@ -278,7 +278,7 @@ def _reads(store: str, other: str) -> list[Row]:
 def publish(measuring: Measuring, options: argparse.Namespace) -> None:
     """Print the table. If there is a page, write it."""
     found = [row for row in rows(measuring.sizes) if measuring.figures.rounds(row.key, US)]
-    table = peers_table.table(found, (US, DIRECTLY), measuring.figures)
+    table = peers_table.table(found, {US: US, DIRECTLY: DIRECTLY}, measuring.figures)
     kind = "A quick run, which says little; m" if options.quick else "M"
     heading = (
         f"{kind}edians of {measuring.rounds} rounds (least to most). The backend is {options.backend}. "

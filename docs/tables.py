@@ -20,6 +20,7 @@ from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from calotype.cli.manage import main
+from calotype.config.event_settings import WebhookOptions
 from calotype.config.plugins import Installed
 from calotype.config.quantities import Seconds, parse_size
 from calotype.config.settings import Settings
@@ -72,6 +73,8 @@ def _table(name: str) -> str:
         return "".join(_command(words, command) for words, command in commands(main, ("calotype-manage",)))
     if name == "settings":
         return _rows(_fields(Settings, "calotype."))
+    if name == "webhook":
+        return _rows(_fields(WebhookOptions, "webhook.NAME."))
     if name == "store":
         return _rows(_fields(CoreOptions, "store.NAME."))
     if name == "server":
@@ -116,7 +119,9 @@ def _option(context: click.Context, option: click.Option) -> str:
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str, str]]:
-    for name, field in model.model_fields.items():
+    own = model.__annotations__
+    # The fields of base classes come last, although pydantic lists them first.
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in own):
         if not field.exclude:
             key = field.alias or prefix + name
             kind = "time" if _TIME in field.metadata else _kind(field.annotation)

@@ -158,23 +158,3 @@ def test_a_server_that_ends_wakes_up_at_the_end_of_its_last_request(running):
         assert bodies(connection) == [b"ok"]
         running.thread.join(2 * _PATIENCE)
         assert time.monotonic() - began < _PATIENCE / 2
-
-
-def test_the_end_of_a_request_is_published_to_the_other_processes(running):
-    with asked(running, "/hold") as connection:
-        assert running.app.begun.acquire(timeout=_PATIENCE)
-        running.server.listeners[0].publish_load()
-        assert running.loads.less_loaded(1 << 32) is None
-        running.app.go_on.set()
-        assert bodies(connection) == [b"ok"]
-        wait_for(lambda: running.loads.less_loaded(1 << 32) == 0)
-
-
-def test_a_closed_share_stays_closed_when_a_last_request_ends():
-    loads = Loads(1)
-    share = Share(loads, 0)
-    share.close()
-    share.publish(1, 1)
-    assert not loads.serves(0)
-    for bell in loads.bells:
-        os.close(bell)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from tests.clients.browser import visit
 from tests.servers.fixtures import Settings
 from tests.support.callers import Tokens
 from tests.support.server import Server, write_ini
@@ -40,18 +38,6 @@ const ask = (method, path, headers, body) =>
     () => document.getElementById("told").textContent = "told:" + JSON.stringify(told));
 </script>
 """
-
-
-def visit(chromium: Settings, folder: Path, url: str) -> dict[str, object]:
-    """Return the text of the page after all its requests are answered."""
-    command = [
-        *(chromium["CHROMIUM"], "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}"),
-        *("--virtual-time-budget=30000", "--dump-dom", url),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r"told:(.*?)</pre>", done.stdout, re.DOTALL)
-    assert found, done.stdout[-2000:] + done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
 
 
 @pytest.mark.campaign

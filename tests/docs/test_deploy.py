@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -193,7 +196,11 @@ def test_nginx_serves_downloads_itself_with_the_services_headers(site: Site) -> 
     assert headers["etag"].strip('"') == image["checksum"]
     assert headers["x-openstack-request-id"].startswith("req-")
     assert "x-accel-redirect" not in headers
-    assert site.request("GET", path, {"Range": "bytes=-5"})[::2] == (206, data[-5:])
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    wanted = {"Range": "bytes=-5", "Want-Repr-Digest": "sha-256=1", "Want-Content-Digest": "sha-256=1"}
+    status, ranged, body = site.request("GET", path, wanted)
+    assert (status, body, ranged["repr-digest"]) == (206, data[-5:], f"sha-256=:{digest}:")
+    assert "content-digest" not in ranged
     same = {"Range": "bytes=0-1", "If-Range": headers["etag"]}
     other = {"Range": "bytes=0-1", "If-Range": '"other"'}
     assert site.request("GET", path, same)[::2] == (206, data[:2])
@@ -224,6 +231,20 @@ def test_nginx_passes_headers_with_underscores_and_many_properties(site: Site) -
     status, headers, _ = site.request("HEAD", f"/images/{image_id}", {})
     assert status == 200
     assert headers["x-image-meta-property-p69"] == "v" * 400
+
+
+def test_nginx_passes_events_on_as_they_happen(site: Site) -> None:
+    with closing(site.connect()) as connection:
+        connection.request("GET", "/events", headers=site.token)
+        stream = connection.getresponse()
+        assert stream.status == 200
+        assert stream.readline().startswith(b"retry:")
+        made = site.server.post("/images", {**site.token, "x-image-meta-name": "n"})
+        assert made.status == 200
+        began = time.monotonic()
+        while stream.readline() != b"event: created\n":
+            pass
+        assert time.monotonic() - began < 10  # the next line that is no event comes after 15 seconds
 
 
 def test_no_spelling_of_metrics_passes_nginx(site: Site) -> None:

@@ -70,6 +70,17 @@ def test_each_run_has_a_column_with_its_date_and_its_ratio():
     )
 
 
+def test_a_table_of_one_run_ends_with_its_goals_and_their_verdicts():
+    figures = Figures.from_rounds({"upload": {US: [90, 110, 80], rows.NGINX: [100]}})
+
+    assert peers_table.table([UPLOAD, SHOW], {US: "Calotype", rows.NGINX: "nginx"}, figures) == (
+        "| what | Calotype | nginx | goals |\n"
+        "| --- | ---: | ---: | --- |\n"
+        "| upload 1 GiB, MiB/s | 90 (80 to 110) | 100 (100 to 100) | ≥ 1 times nginx: 0.90, **not met** |\n"
+        "| HEAD, 1 client, /s | - | - | ≥ 6 times Glance: not measured |"
+    )
+
+
 @pytest.mark.parametrize(
     ("ratios", "result"),
     [

@@ -1,4 +1,4 @@
-"""The commands of the README and of the API's page print what the pages say."""
+"""The commands of the README and of the pages about the API print what the pages say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from tests.support.pages import DOCS, ROOT, read_blocks
 from tests.support.server import Server
 
-FIRST_LINE = "IMAGES=http://127.0.0.1:9292/images\n"
+#: The service's address in the first command of each page.
+ADDRESS = "=http://127.0.0.1:9292"
 _MARK = "=== end of a block ==="
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -34,11 +35,14 @@ def read_tour(page: Path) -> tuple[list[str], list[str]]:
     return commands, printed
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "api.md"], ids=lambda page: page.name)
+PAGES = [ROOT / "README.md", *(DOCS / name for name in ("api.md", "events.md", "extents.md", "uploads.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_print_what_the_page_says(page: Path, fresh_server: Server, tmp_path: Path) -> None:
     commands, printed = read_tour(page)
-    assert commands[0].startswith(FIRST_LINE)
-    commands[0] = commands[0].replace(FIRST_LINE, f"IMAGES={fresh_server.base}/images\n")
+    assert ADDRESS in commands[0]
+    commands[0] = commands[0].replace(ADDRESS, f"={fresh_server.base}")
     folder = tmp_path / "somewhere"
     folder.mkdir()
     script = "".join(f"{text}\necho '{_MARK}'\n" for text in commands)

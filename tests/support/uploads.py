@@ -78,9 +78,10 @@ class TusClient(Caller):
             f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
             f"Content-Type: {TUS_BYTES}\r\nContent-Length: {len(WHOLE)}\r\n\r\n"
         )
+        before = writer_of(self.server, path)
         connection = socket.create_connection(("127.0.0.1", self.server.port), timeout=15)
         connection.sendall(head.encode() + sent)
-        wait_for_writer(self.server, path)
+        wait_for(lambda: writer_of(self.server, path), lambda writer: writer not in (None, before))
         return connection
 
     def offset(self, path: str) -> int:
@@ -148,10 +149,10 @@ class DraftClient(Caller):
         return self.request_as("HEAD", path)
 
 
-def wait_for_writer(server: Server, path: str) -> None:
-    """Wait until a request writes to a session."""
-    writer = "SELECT writer FROM upload_sessions WHERE id = ?"
-    wait_for(lambda: server.query(writer, path.rpartition("/")[2])[0][0])
+def writer_of(server: Server, path: str) -> str | None:
+    """Return the name of the request that was the last to write to a session."""
+    ((writer,),) = server.query("SELECT writer FROM upload_sessions WHERE id = ?", path.rpartition("/")[2])
+    return writer
 
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:

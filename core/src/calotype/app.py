@@ -26,6 +26,7 @@ from calotype.config.section import read_settings
 from calotype.config.settings import Settings
 from calotype.database.errors import DatabaseError
 from calotype.database.opening import open_database
+from calotype.events import feed, webhooks
 from calotype.extensions import load_extensions, mount, work_of
 from calotype.identity.security import make_security
 from calotype.identity.token_file import TokensUnreadable
@@ -186,6 +187,7 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
         return lifecycle.sweep().full
 
     background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
+    background.add(Work("events", feed.INTERVAL, lifecycle.feed.run, Scope.PER_PROCESS))
     for probe in service.probes:
         background.add(Work(f"probe of {probe.name}", probe.interval, probe.run, Scope.PER_PROCESS))
     for number in range(settings.job_threads):
@@ -196,6 +198,9 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
         interval = min(_SCRUB_INTERVAL, settings.scrub_period / 10)
         name = f"scrubber-{scrubber.store.name}"
         background.add(Work(name, interval, scrubber.run, Scope.PER_DEPLOYMENT))
+    for webhook in lifecycle.webhooks(background.ending):
+        name = f"webhook-{webhook.name}"
+        background.add(Work(name, webhooks.INTERVAL, webhook.run, Scope.PER_DEPLOYMENT))
     for work in work_of(service.extensions, service):
         background.add(work)
     return background
@@ -214,6 +219,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.set_default_permission(policy.NEVER)  # so that a view without a permission is closed
     metrics = Metrics(service.database, settings.scrub_period)
     metrics.collect_stores(service.stores, service.probes)
+    metrics.collect_listeners(service.lifecycle.feed)
     service.lifecycle.copies.observe = metrics.observe_bad_copy
     for store in service.stores:
         store.observe = metrics.observe_store
@@ -231,6 +237,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.targets")
     config.include("calotype.api.http.predicates")
     config.include("calotype.api.http.health")
+    config.include("calotype.api.http.events")
     config.include("calotype.api.http.versions")
     config.include("calotype.api.classic.views")
     mount(config, service.extensions)

@@ -99,9 +99,10 @@ def test_permissions_of_a_group_get_no_warning(place: Place, name: str, mode: in
     [
         {"secret": "written-out-canary"},
         {"database": "postgresql+psycopg://calotype:db-password-canary@127.0.0.1:9/x"},
+        {"more": "webhook.x.url = https://x.example/\nwebhook.x.secret = webhook-canary-of-24-characters\n"},
         {"more": "\n[filter:authtoken]\nusername = calotype\npassword = keystone-canary\n"},
     ],
-    ids=["a store's secret", "the database's password", "the password of a filter"],
+    ids=["a store's secret", "the database's password", "a webhook's secret", "the password of a filter"],
 )
 def test_an_ini_file_with_a_secret_that_others_can_read_gets_a_warning(
     tmp_path: Path, changes: dict[str, str]

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import itertools
 import threading
 import types
 
@@ -20,6 +21,7 @@ from calotype.stores import (
     StoreError,
     StoreInfo,
     StoreOptions,
+    promises,
 )
 from calotype.stores.abilities import DirectUrl
 from calotype.stores.checked import CheckedStore
@@ -123,7 +125,11 @@ WRONG = {
         [(0, 10)],
         [Extent(0, 9)],
         [Extent(1, 9)],
+        [Extent(0, 11)],
+        [Extent(0, 5), Extent(4, 6)],
+        [Extent(0, 10), Extent(10, 1)],
         (Extent(0, 0) for _ in iter(int, 1)),
+        (Extent(at, 1) for at in itertools.count()),
     ),
 }
 
@@ -204,6 +210,17 @@ def test_accepted_extents_cover_each_byte_once(extents):
         assert covered != list(range(10)) or any(extent.length <= 0 for extent in extents)
     else:
         assert [at for e in found for at in range(e.offset, e.offset + e.length)] == list(range(10))
+
+
+def test_after_too_many_extents_the_rest_is_data(monkeypatch):
+    monkeypatch.setattr(promises, "EXTENTS_READ_MAX", 3)
+    holes = [Extent(at, 1, False) for at in range(10)]
+
+    assert checked(extents=lambda location, size: iter(holes)).extents("blob:k", 10) == [
+        *holes[:3],
+        Extent(3, 7),
+    ]
+    assert checked(extents=lambda location, size: iter(holes[:3])).extents("blob:k", 3) == holes[:3]
 
 
 def test_right_values_pass():

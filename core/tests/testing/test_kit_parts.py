@@ -15,6 +15,7 @@ SABOTAGED = Path(__file__).with_name("sabotaged_parts.py")
 CAUGHT_BY = {
     "JoinsPartsAsTheyCame": "test_parts_in_any_order_become_the_blob",
     "KeepsTheFirstOfTwo": "test_a_part_that_is_sent_again_replaces_the_first",
+    "JoinsWhateverPartItHas": "test_a_receipt_never_stands_for_the_bytes_that_replaced_its_part",
     "EndsAtAFailedPart": "test_a_part_whose_source_fails_can_be_sent_again",
     "KeepsPartsInTheInstance": "test_the_parts_may_go_to_several_processes",
     "SharesOneBuffer": "test_parallel_parts_do_not_mix",

@@ -27,6 +27,10 @@ class Caller:
     known: bool
 
 
+#: The caller of all requests that continue after a pause, whose number one event can make large.
+RESUMED = Caller("resumed", known=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A connection with a waiting request. `since` is the time.monotonic() at which the wait began."""

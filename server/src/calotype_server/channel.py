@@ -17,8 +17,9 @@ from typing import Any
 from waitress.channel import HTTPChannel
 
 from calotype_server.body import RequestBody, SocketReader
-from calotype_server.callers import Caller
+from calotype_server.callers import RESUMED, Caller
 from calotype_server.parser import RequestParser, ServiceUnavailable
+from calotype_server.pausing import Paused
 from calotype_server.sending import BlockBuffer, FilePart
 from calotype_server.settings import ServerSettings
 from calotype_server.task import Task
@@ -41,8 +42,9 @@ class Channel(HTTPChannel):
     request: RequestParser | None
 
     parser_class = RequestParser
-    task_class = Task
 
+    #: The task whose request has paused; None if no request is in a pause.
+    paused: Task | None = None
     #: True from the arrival of a request until its worker has given the connection back to the loop.
     is_served = False
     #: True if the client may still be sending when the response ends, and so needs time to read it.
@@ -85,7 +87,9 @@ class Channel(HTTPChannel):
 
     @property
     def caller(self) -> Caller:
-        """The sender of the first pending request. It stays the same until that request ends."""
+        """The sender of the first pending request. It stays the same until that request ends, or pauses."""
+        if self.paused is not None:
+            return RESUMED
         request = self.requests[0]
         if request.caller is None:
             request.caller = self.server.task_dispatcher.callers.of(request.token, self.counts_as)
@@ -96,16 +100,55 @@ class Channel(HTTPChannel):
         self.server.task_dispatcher.callers.learn(self.requests[0].token, name)
 
     def service(self) -> None:
-        """Run the first pending request. A worker calls this."""
+        """Run the first pending request, or continue it after a pause. A worker calls this."""
         self.server.task_dispatcher.serving.channel = self
-        with self.server.task_dispatcher.turn():
-            request = self.requests[0]
-            self._lingers = request.streamed or request.error is not None
-            if request.reads_body:
-                self._serve_with_body(request)
-            else:
-                super().service()
-        self.server.publish_load()
+        request, resumed, self.paused = self.requests[0], self.paused is not None, None
+        try:
+            with self.server.task_dispatcher.turn():
+                self._lingers = request.streamed or request.error is not None
+                if request.reads_body and not resumed:
+                    self._serve_with_body(request)
+                else:
+                    super().service()
+        except Paused:
+            self._rest(request)
+        else:
+            self._end_task(request)
+
+    def task_class(self, channel: Channel, request: RequestParser) -> Task:
+        """Return the task for a request: after a pause, the task that has paused. waitress calls this."""
+        request.task = request.task or Task(self, request)
+        return request.task
+
+    def _end_task(self, request: RequestParser) -> None:
+        """Tell a request that it has ended. By then, a worker may run the next one of the connection."""
+        task, request.task = request.task, None
+        if task is not None:
+            try:
+                task.pause.end()
+            except Exception:
+                self.logger.exception("Exception at the end of %s", task.request.path)
+
+    def _rest(self, request: RequestParser) -> None:
+        """Leave the request to the loop, until it is woken. Its worker calls this, as the last step."""
+        self.paused = task = request.task
+        self.server.pull_trigger()
+        if task is not None and not task.pause.rest():
+            self.resume()
+
+    @property
+    def rests(self) -> bool:
+        """True while a request of this connection is in a pause."""
+        return self.paused is not None and not self.is_served
+
+    def wake(self) -> None:
+        """End the pause of a request, if there is one."""
+        if (paused := self.paused) is not None:
+            paused.pause.wake()
+
+    def resume(self) -> None:
+        """Queue the request that has paused, so that a worker continues it. Any thread may call this."""
+        self.server.add_task(self)
 
     def _serve_with_body(self, request: RequestParser) -> None:
         connection, request.slot = None, self.server.task_dispatcher.slot(self)
@@ -176,6 +219,8 @@ class Channel(HTTPChannel):
                 self._linger()
                 return
         super().handle_write()
+        if (paused := self.paused) is not None:
+            paused.pause.flushed()
 
     def _linger(self) -> None:
         self.close_when_flushed = False
@@ -187,11 +232,15 @@ class Channel(HTTPChannel):
             self._linger_until = time.time() + self.adj.linger_timeout
 
     def handle_close(self) -> None:
-        """Close the connection. A worker that reads a body from it gets an error at once."""
+        """Close the connection. A worker that reads a body from it gets an error at once.
+
+        A request that has paused is woken, so that a worker ends it.
+        """
         with self.outbuf_lock:
             if self.socket is not None and self.requests:
                 self.cut()
             super().handle_close()
+        self.wake()
 
     def _flush_some(self, do_close: bool = True) -> bool:
         self._turn = TURN
@@ -232,7 +281,7 @@ class Channel(HTTPChannel):
 
     @property
     def busy(self) -> bool:
-        """True while a request or its response is in progress."""
+        """True while a request or its response is in progress, even if it has paused."""
         return bool(
             self.requests or self.request is not None or self.total_outbufs_len or self.close_when_flushed
         )

@@ -14,6 +14,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from calotype_server.channel import Channel, counted_as
 from calotype_server.errors import CannotListen
+from calotype_server.pausing import pausing
 from calotype_server.poller import Poller
 from calotype_server.reload import unused
 from calotype_server.settings import ServerSettings
@@ -64,6 +65,7 @@ class Listener(BaseWSGIServer):
     def add_task(self, task: Channel) -> None:
         """Queue a connection's next request."""
         task.is_served = True
+        self._map.busy.add(task.descriptor)
         super().add_task(task)
 
     def pull_trigger(self) -> None:
@@ -77,22 +79,17 @@ class Listener(BaseWSGIServer):
         if channel is None or self.ending:
             super().pull_trigger()
 
-    def publish_load(self) -> None:
-        """Tell the other processes that a request has ended here."""
-        if self.share is not None and not self.in_connection_overflow:
-            self.share.publish(self.task_dispatcher.load, len(self._map))
-
     def readable(self) -> bool:
         """Return whether this process waits for connections now."""
         accepts = bool(super().readable())
         if self.share is None or not self.accepting:
             return accepts
-        return self.share.open(self.task_dispatcher.load, len(self._map), is_full=not accepts)
+        return self.share.open(self._map.count_busy(), len(self._map), is_full=not accepts)
 
     def handle_accept(self) -> None:
         """Accept the waiting connections, except those that another process should accept."""
         for _ in range(_RUSH):
-            if self.share is not None and not self.share.takes(self.task_dispatcher.load, len(self._map)):
+            if self.share is not None and not self.share.takes(self._map.count_busy(), len(self._map)):
                 break
             self._has_accepted = False
             super().handle_accept()
@@ -110,6 +107,7 @@ class Listener(BaseWSGIServer):
             connection.close()
             self._refused += 1
             return None
+        self._map.busy.add(connection.fileno())
         return connection, address
 
     def _is_full(self, address: Any) -> bool:
@@ -153,7 +151,7 @@ def listen(
     Raises:
         CannotListen: an address is in use, or does not belong to this machine.
     """
-    shared = {"dispatcher": workers, "adj": settings}
+    app, shared = pausing(app), {"dispatcher": workers, "adj": settings}
     if settings.unix_socket:
         place = (socket.AF_UNIX, socket.SOCK_STREAM, None, None)
         with _named(settings.unix_socket):

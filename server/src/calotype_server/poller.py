@@ -15,10 +15,14 @@ from typing import Any
 
 from waitress import wasyncore
 
+from calotype_server.busy import Busy
+
 #: The events for reading.
 _READING = select.EPOLLIN | select.EPOLLPRI
 #: The events that epoll reports even if nothing waits for them.
 _ALWAYS = select.EPOLLHUP | select.EPOLLERR
+#: The event that the client has closed its side of the connection.
+_LEFT = select.EPOLLRDHUP
 
 
 class Poller(dict[int, Any]):
@@ -27,6 +31,8 @@ class Poller(dict[int, Any]):
     def __init__(self) -> None:
         super().__init__()
         self._epoll = select.epoll()
+        #: The connections that are busy.
+        self.busy = Busy()
         #: The events that each descriptor is watched for. Descriptors without events are not watched,
         #: because epoll would report their hang-up for ever.
         self._interest: dict[int, int] = {}
@@ -42,6 +48,7 @@ class Poller(dict[int, Any]):
     def __delitem__(self, descriptor: int) -> None:
         with self._asking:
             super().__delitem__(descriptor)
+            self.busy.remove(descriptor)
             self._to_ask.discard(descriptor)
             self._watch(descriptor, 0)  # a worker's duplicate of the socket would keep it in epoll
 
@@ -58,10 +65,16 @@ class Poller(dict[int, Any]):
                 continue
             if _is_served(dispatcher):
                 flags &= self._still_wanted(descriptor)
-            if flags:
+            if flags & _LEFT:
+                dispatcher.handle_close()
+            elif flags:
                 wasyncore.readwrite(dispatcher, flags)
             if not dispatcher.accepting and not _is_served(dispatcher):
                 self.look_at(descriptor)
+
+    def count_busy(self) -> int:
+        """Return how many connections are busy. The loop calls this."""
+        return self.busy.count(lambda descriptor: _is_served(self.get(descriptor)))
 
     def look_at(self, descriptor: int) -> None:
         """Watch a dispatcher for the events that it waits for now. The loop calls this."""
@@ -70,10 +83,14 @@ class Poller(dict[int, Any]):
                 self._ask(descriptor)
 
     def take_back(self, descriptor: int) -> None:
-        """Watch a connection after its worker has changed it or ended its request. The worker calls this."""
+        """Watch a connection after its worker has changed it, or has ended or paused its request.
+
+        The worker calls this.
+        """
         with self._asking:
             if descriptor in self:
-                self[descriptor].is_served = bool(self[descriptor].requests)
+                dispatcher = self[descriptor]
+                dispatcher.is_served = bool(dispatcher.requests) and dispatcher.paused is None
                 self._ask(descriptor)
 
     def _ask(self, descriptor: int) -> None:
@@ -97,6 +114,8 @@ class Poller(dict[int, Any]):
 
     def _wanted(self, dispatcher: Any) -> int:
         flags = self._reads(dispatcher) if dispatcher.readable() else 0
+        if getattr(dispatcher, "paused", None) is not None and not _is_served(dispatcher):
+            flags |= _LEFT  # nobody writes to the connection, so nobody else would notice
         return flags | select.EPOLLOUT if dispatcher.writable() and not dispatcher.accepting else flags
 
     @staticmethod

@@ -152,6 +152,8 @@ class Server:
         for listener in self.listeners:
             listener.ending = True
             wasyncore.dispatcher.close(listener)
+        for channel in self._channels():
+            channel.wake()
         is_logged = False
         while time.monotonic() < self._drains_until:
             for listener in self.listeners:
@@ -171,6 +173,8 @@ class Server:
 
     def _is_needed(self, channel: Channel) -> bool:
         """Return whether a connection must stay open although the server ends."""
+        if channel.rests:
+            return False  # it was woken, and has not ended
         return channel.busy or (self._is_gentle and time.time() < channel.last_activity + _MAY_ASK_AGAIN)
 
     def close(self) -> None:

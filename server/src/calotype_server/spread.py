@@ -20,8 +20,9 @@ from waitress import wasyncore
 _PATIENCE = 0.01
 #: The loads of a process that does not serve, and of one that accepts no connections now.
 _ABSENT, _FULL = -1, (1 << 62)
-#: A running request counts for more than any number of idle connections.
-_RUNNING = 1 << 32
+#: A busy connection counts for more than any number of idle ones. Running requests are not counted, because
+#: of two processes with connections that send short requests, either may run none of them at the moment.
+_BUSY = 1 << 32
 _BYTES = 8
 
 
@@ -61,10 +62,7 @@ class Loads:
 
 
 class Share:
-    """The share of one process in the new connections. Only the thread of its event loop uses it.
-
-    Workers call `publish`, and nothing else.
-    """
+    """The share of one process in the new connections. Only the thread of its event loop uses it."""
 
     def __init__(self, loads: Loads, number: int):
         self.number = number
@@ -73,32 +71,26 @@ class Share:
         self._rests_until: float | None = None
         #: True in the turn of the loop in which a rest ends: a connection that waits then waited too long.
         self._has_rested = False
-        self._is_closed = False
 
-    def open(self, running: int, connections: int, *, is_full: bool) -> bool:
-        """Publish this process's load, and return whether it waits for new connections now."""
-        self._loads.publish(self.number, _FULL if is_full else _RUNNING * running + connections)
+    def open(self, busy: int, connections: int, *, is_full: bool) -> bool:
+        """Publish this process's load, and return whether it waits for new connections now.
+
+        `busy` is the number of connections that are busy, `connections` that of all.
+        """
+        self._loads.publish(self.number, _FULL if is_full else _BUSY * busy + connections)
         self._has_rested = self._rests_until is not None and time.monotonic() >= self._rests_until
         if self._has_rested:
             self._rests_until = None
         return not is_full and self._rests_until is None
 
-    def publish(self, running: int, connections: int) -> int:
-        """Publish this process's load, and return it. A closed share stays closed."""
-        load = _RUNNING * running + connections
-        self._loads.publish(self.number, load)
-        if self._is_closed:
-            self._loads.forget(self.number)
-        return load
-
     def close(self) -> None:
         """Record that this process accepts no more connections."""
-        self._is_closed = True
         self._loads.forget(self.number)
 
-    def takes(self, running: int, connections: int) -> bool:
+    def takes(self, busy: int, connections: int) -> bool:
         """Return whether this process should accept the waiting connection; otherwise wake another one."""
-        load = self.publish(running, connections)
+        load = _BUSY * busy + connections
+        self._loads.publish(self.number, load)
         other = None if self._has_rested else self._loads.less_loaded(load)
         if other is None:
             self._has_rested = False

@@ -4,6 +4,7 @@ Python runs one thread at a time, so a caller whose requests need much processor
 Therefore the next turn goes to the caller who has used the least processor time lately. A caller who has
 waited for too long goes first. While other known callers send requests, a heavy caller has few requests
 running at a time. As with slots, some workers are reserved for callers who have no request running.
+Requests that continue after a pause count as requests of one caller.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calotype_server.callers import Caller, Waiting
+from calotype_server.callers import RESUMED, Caller, Waiting
 
 if TYPE_CHECKING:
     from calotype_server.channel import Channel
@@ -28,6 +29,8 @@ _HALF_LIFE = 2.0
 _HEAVY = 1.0
 #: Maximum concurrent requests of a heavy caller while other callers send requests.
 _FEW = 2
+#: Maximum concurrent requests that continue after a pause.
+_RESUMED = 2
 #: Seconds of used processor time below which a caller is forgotten.
 _FORGOTTEN = 0.01
 #: Seconds after a request for which its caller counts as active.
@@ -122,11 +125,6 @@ class Turns:
         """Return how many requests wait."""
         return len(self._uploads) + sum(len(account.waiting) for account in self._waiting.values())
 
-    @property
-    def running(self) -> int:
-        """The number of running requests, except those that only wait for others."""
-        return len(self._running)
-
     def append(self, task: Channel) -> None:
         """Add a request that waits for its turn."""
         caller, now = task.caller, time.monotonic()
@@ -205,6 +203,8 @@ class Turns:
             if not account.waiting[0].task.requests[0].reads_body and (
                 plain >= self._most + self._kept or (plain >= self._most and account.runs_plain)
             ):
+                continue
+            if caller is RESUMED and len(account.running) >= _RESUMED:
                 continue
             if account.used(now) > _HEAVY and account.is_busy(now) and self._others_come(caller, now):
                 continue

@@ -82,15 +82,9 @@ class Workers(ThreadedTaskDispatcher):
         self._counting = threading.Lock()
         self.set_thread_count(self._count)
 
-    @property
-    def load(self) -> int:
-        """The number of requests that run or wait."""
-        with self.lock:
-            return self.queue.running + len(self.queue)
-
     def add_task(self, task: Channel) -> None:
         """Queue the channel's next request. If its body must be read, it may have to wait for a slot."""
-        if task.requests[0].reads_body:
+        if task.requests[0].reads_body and task.paused is None:
             with self.lock:
                 if not self._slots(task).admit(task.caller, task):
                     return

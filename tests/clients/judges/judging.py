@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,28 @@ def installed(name: str) -> Path:
         if "CI" in os.environ:
             raise
         pytest.skip(f"{requirements.read_text().split()[0]} cannot be installed: {error}"[:300])
+
+
+def node_modules(name: str) -> Path:
+    """Return the folder with the npm packages of requirements/NAME.json, which is made once.
+
+    Skip the test without it, but not in CI.
+    """
+    requirements = HERE / "requirements" / f"{name}.json"
+
+    def install(folder: Path) -> None:
+        shutil.copy(requirements, folder / "package.json")
+        quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+        common.call(["npm", "install", "--prefix", folder, *quiet])
+
+    try:
+        if not shutil.which("npm"):
+            common.apt("nodejs", "npm")
+        return common.installed(f"judge-{name}", requirements.read_text(), install) / "node_modules"
+    except common.Failed as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(f"{requirements.name} cannot be installed: {error}"[:300])
 
 
 def packages(*names: str) -> None:

@@ -5,5 +5,5 @@
 promises were kept. `phases` are the pieces of work that are interrupted. Each kind of fault is a module:
 `killing`, `failing` (calls), `severing` (connections to the database, by a `link`), `restarting` (its
 server), `clocks`, `freezing`, `migrating`, `rehearsing`, `damaging` (stored copies), `leaving` (stores),
-`filling` (disks).
+`filling` (disks), `cutting` (resumable uploads, whose client is the program `resuming`).
 """

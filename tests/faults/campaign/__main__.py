@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 import click
 
 from tests.faults.campaign import databases, surroundings, tables
+from tests.faults.campaign.cutting import Cut
 from tests.faults.campaign.killing import Tally
 from tests.faults.campaign.phases import PHASES
 from tests.faults.campaign.plan import IN_SURROUNDINGS, OVER_TLS, Plan
@@ -29,6 +30,7 @@ KINDS = {
     "damages": (5, "times that four copies rot, and that four vanish, on each database"),
     "outages": (6, "times that a store is unavailable for seconds, on each database"),
     "fills": (6, "times that a disk is filled and emptied, on each database"),
+    "uploads": (100, "resumable uploads that are cut off, with files and in each backend"),
     "around": (120, "kills in the surroundings that --in names"),
     "seeds": (50, "rehearsals of eight clients"),
 }
@@ -130,6 +132,7 @@ def _shared_out(numbers: Mapping[str, int], names: Sequence[str], phases: int, p
         "errors": len(names) * phases,
         "breaks": servers * phases,
         "around": len(names) * max(1, places) * (len(IN_SURROUNDINGS) + 1),  # and everything at once
+        "uploads": len(names) * len(Cut),
         "seeds": len(names),
     }
     return {kind: -(-number // shares.get(kind, 1)) for kind, number in numbers.items()}

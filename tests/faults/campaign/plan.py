@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calotype.model.findings import FindingKind
 from tests.faults.campaign import clocks
+from tests.faults.campaign.cutting import Cut, cut
 from tests.faults.campaign.damaging import damage
 from tests.faults.campaign.databases import Databases
 from tests.faults.campaign.failing import fail
@@ -22,7 +23,7 @@ from tests.faults.campaign.phases import Phase
 from tests.faults.campaign.rehearsing import rehearse
 from tests.faults.campaign.restarting import restart
 from tests.faults.campaign.severing import sever
-from tests.faults.campaign.surroundings import Surroundings
+from tests.faults.campaign.surroundings import PLAIN, Surroundings
 
 #: The phases that are also run in other surroundings.
 IN_SURROUNDINGS = ("upload, chunked", "delete", "copy")
@@ -45,6 +46,7 @@ class Plan:
     outages: int
     fills: int
     around: int
+    uploads: int
     seeds: int
     phases: tuple[Phase, ...]
     seed: int
@@ -88,10 +90,19 @@ class Plan:
         if self.outages:
             yield partial(unmount, on, folder / "unmounted", self.outages, self.seed)
         for one in self.surroundings if self.outages else ():
-            if one.over_http:
+            if one.s3 and one.over_http:
                 yield partial(hang, on, folder / f"hanging {one.name}", self.outages, one, self.seed)
+        yield from self._cuts(on, folder / "uploads")
         if self.seeds:
             yield partial(rehearse, on, folder / "rehearsal", self.seeds)
+
+    def _cuts(self, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
+        """Yield cuts of resumable uploads: to files, and to each backend."""
+        backends = [one for one in self.surroundings if one.over_http]
+        for one in (PLAIN, *backends) if self.uploads else ():
+            for how in Cut:
+                where = folder / f"{one.name} {how.name}"
+                yield partial(cut, how, on, where, self.uploads, self.seed, surroundings=one)
 
     def _in(self, surroundings: Surroundings, on: Databases, folder: Path) -> Iterator[Callable[[], Tally]]:
         """Yield kills in other surroundings: in some phases, and during everything at once."""

@@ -12,14 +12,13 @@ from tests.servers.fixtures import given_or_started, started
 from tests.support.callers import Tokens
 
 #: The names of surroundings. Without one, images are in files and there is no identity.
-NAMES = ("tokens", "S3", "S3 over TLS", "Ceph")
-#: Short timeouts, and parts as small as S3 allows.
-_SOON = {
-    "connect_timeout": "1",
-    "read_timeout": "2",
-    "retries": "1",
-    "part_size": "5MiB",
-    "multipart_threshold": "1MiB",
+NAMES = ("tokens", "S3", "S3 over TLS", "Swift", "Ceph")
+#: Short timeouts.
+_SOON = {"connect_timeout": "1", "read_timeout": "2", "retries": "1"}
+#: Parts as small as S3 allows, and similar ones in Swift.
+_SMALL = {
+    "s3": {"part_size": "5MiB", "multipart_threshold": "1MiB"},
+    "swift": {"segment_size": "4MiB", "single_object_max": "1MiB"},
 }
 
 
@@ -33,17 +32,23 @@ class Given:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Surroundings with running servers; `s3` holds the options of the store `fast` if it is in S3."""
+    """Surroundings with running servers.
+
+    `s3` or `swift` holds the options of the store `fast` if it is there.
+    """
 
     name: str = ""
     s3: Mapping[str, str] = field(default_factory=dict)
+    swift: Mapping[str, str] = field(default_factory=dict)
     tokens: bool = False
 
     def make(self, folder: Path) -> Given:
         """Return the settings and headers of a new victim, with a bucket and a token of its own."""
         given = Given({}, {})
         if self.s3:
-            given.settings.update(in_s3({**self.s3, "bucket": f"t{uuid.uuid4().hex}"}))
+            given.settings.update(_fast("s3", {**self.s3, "bucket": f"t{uuid.uuid4().hex}"}))
+        if self.swift:
+            given.settings.update(_fast("swift", {**self.swift, "container": f"t{uuid.uuid4().hex}"}))
         if self.tokens:
             tokens = Tokens(folder)
             given.headers["X-Auth-Token"] = tokens.add("operator", "default", ("admin",))
@@ -52,8 +57,8 @@ class Surroundings:
 
     @property
     def over_http(self) -> bool:
-        """Return whether the images are in S3 without TLS, so that a proxy can be put in front of it."""
-        return self.s3.get("endpoint_url", "").startswith("http:")
+        """Return whether the images are in a backend without TLS, so that a proxy can be put before it."""
+        return self.s3.get("endpoint_url", self.swift.get("auth_url", "")).startswith("http:")
 
     def title(self, what: str) -> str:
         """Return the name of a row of the table."""
@@ -64,9 +69,9 @@ class Surroundings:
 PLAIN = Surroundings()
 
 
-def in_s3(options: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of a service whose store `fast` is a bucket."""
-    own = {"driver": "s3", "create": "true", "path": "", **_SOON, **options}
+def _fast(driver: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a service whose store `fast` has this driver."""
+    own = {"driver": driver, "create": "true", "path": "", **_SOON, **_SMALL[driver], **options}
     return {f"store.fast.{name}": value for name, value in own.items()}
 
 
@@ -78,6 +83,16 @@ def options_of(server: Mapping[str, str], **others: str) -> dict[str, str]:
         "access_key": server["S3_ACCESS_KEY"],
         "secret_key": server["S3_SECRET_KEY"],
         **others,
+    }
+
+
+def swift_options_of(server: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that lead to a Swift with its own passwords."""
+    return {
+        "auth_version": "1",
+        "auth_url": server["SWIFT_AUTH_URL"],
+        "user": server["SWIFT_USER"],
+        "key": server["SWIFT_KEY"],
     }
 
 
@@ -98,6 +113,8 @@ def running(name: str) -> Iterator[Surroundings]:
             yield Surroundings(name, options_of(stack.enter_context(started("ceph"))))
         elif name == "S3":
             yield Surroundings(name, options_of(stack.enter_context(swift())))
+        elif name == "Swift":
+            yield Surroundings(name, swift=swift_options_of(stack.enter_context(swift())))
         else:
             server = stack.enter_context(swift())
             over_tls = {"endpoint_url": server["S3_TLS_ENDPOINT"], "ca_bundle": server["SWIFT_CACERT"]}

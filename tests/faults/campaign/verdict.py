@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import func, select
 
-from calotype.database.tables import ImageRow, JobRow, LocationRow, UsageRow
+from calotype.database.tables import ImageRow, JobRow, LocationRow, PartRow, SessionRow, UsageRow
 from calotype.model.images import Image, LocationState
 from calotype.model.jobs import JobStatus
+from calotype.model.sessions import LIVING
 from calotype.model.states import Status
 from tests.faults.campaign.ledger import Ledger, Promise
 from tests.faults.campaign.victim import LEASE, Victim, pause
@@ -60,12 +61,14 @@ def _end_everything(victim: Victim, seconds: float) -> list[str]:
 
 
 def _under_way(victim: Victim) -> Iterator[str]:
-    """Yield the images, locations and jobs whose work is under way."""
+    """Yield the images, locations, jobs and upload sessions whose work is under way."""
     leased = (LocationState.INTENDED, LocationState.PENDING_DELETE)
     asked = (
         select(ImageRow.id, ImageRow.status).where(ImageRow.status.in_(_BUSY)),
         select(LocationRow.key, LocationRow.state).where(LocationRow.state.in_(leased)),
         select(JobRow.id, JobRow.status).where(JobRow.status.in_(_OPEN_JOBS)),
+        select(SessionRow.id, SessionRow.status).where(SessionRow.status.in_(LIVING)),
+        select(PartRow.id, PartRow.state),
     )
     with victim.service.database.engine.connect() as connection:
         for query in asked:

@@ -60,7 +60,8 @@ class Victim(Server):
             **settings,
         }
         self.web = web
-        self._headers = dict(headers or {})
+        #: The headers of all requests of its clients.
+        self.client_headers = dict(headers or {})
         self._database = database
         self._others: list[subprocess.Popen[bytes] | Forked] = []
         super().__init__(folder, write_ini(folder, app, server), env=env)
@@ -87,7 +88,7 @@ class Victim(Server):
         body: bytes | Iterable[bytes] | None = None,
     ) -> Answer:
         """Send one request as `Server.request`, with the headers of this victim's clients."""
-        return super().request(method, path, {**self._headers, **(headers or {})}, body)
+        return super().request(method, path, {**self.client_headers, **(headers or {})}, body)
 
     @cached_property
     def service(self) -> Service:

@@ -73,6 +73,12 @@ CREATIONS = {
         400,
         "min_disk",
     ),
+    "a boolean that is neither": (
+        {**LENGTH, "Upload-Metadata": pairs(disk_format="raw", protected="maybe")},
+        b"",
+        400,
+        "must be true or false",
+    ),
     "a reserved property": (
         {**LENGTH, "Upload-Metadata": pairs(disk_format="raw", property_owner="me")},
         b"",
@@ -172,13 +178,15 @@ def test_invalid_bytes_are_refused_and_the_upload_goes_on(tus: TusClient, name: 
     assert tus.show(path)["status"] == "active"
 
 
-def test_an_upload_that_goes_on_after_its_length_fails(tus: TusClient) -> None:
+def test_an_upload_that_goes_on_after_its_length_is_not_complete(tus: TusClient) -> None:
     """Nobody can know which of its bytes are the image."""
     path = tus.begin(HALF)
     answer = tus.patch(path, 0, iter([FIRST, SECOND]))
     assert (answer.status, f"{HALF} bytes" in answer.text) == (413, True)
-    assert tus.ask("HEAD", path).status == 410
-    assert tus.show(path)["status"] == "killed"
+    offset = tus.offset(path)
+    assert offset < HALF
+    assert tus.show(path)["status"] == "queued"
+    assert tus.patch(path, offset, FIRST[offset:]).status == 204
 
 
 def test_an_unknown_upload_is_404(tus: TusClient) -> None:
@@ -207,7 +215,7 @@ def finished(tus: TusClient) -> str:
 def test_a_finished_upload_takes_no_more_bytes_and_repeats_its_end(tus: TusClient) -> None:
     path = finished(tus)
     assert tus.patch(path, 0, FIRST).status == 409
-    assert tus.patch(path, SIZE, b"more").status == 413
+    assert tus.patch(path, SIZE, b"more").status == 410
     again = tus.patch(path, SIZE, b"")
     assert (again.status, again.headers["Upload-Offset"]) == (204, f"{SIZE}")
     assert tus.show(path)["status"] == "active"
@@ -251,6 +259,7 @@ def test_an_image_with_an_open_upload_takes_no_other_bytes(tus: TusClient) -> No
     ):
         assert answer.status == 409, answer.text
         assert "open upload session" in answer.text
+    assert answer.headers["Location"] == f"{tus.server.base}{path}"
     assert tus.patch(path, 0, WHOLE).status == 204
 
 

@@ -19,6 +19,7 @@ from calotype.cli.new import new
 from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
+from calotype.cli.webhooks import webhooks
 
 __all__ = ["main"]
 
@@ -44,4 +45,5 @@ main.add_command(fsck)
 main.add_command(findings)
 main.add_command(scrub)
 main.add_command(audit)
+main.add_command(webhooks)
 main.add_command(new)

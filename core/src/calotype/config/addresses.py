@@ -1,4 +1,4 @@
-"""Types of settings that are addresses: where to listen, and the origins of web pages."""
+"""Types of settings that are addresses: where to listen, and the origins of web pages, with their headers."""
 
 from __future__ import annotations
 
@@ -34,3 +34,23 @@ def _check_origin(text: str) -> str:
 Place = Annotated[str, AfterValidator(_check_place)]
 #: The origin of web pages, or * for any.
 Origin = Annotated[str, AfterValidator(_check_origin)]
+#: The headers that pages of other origins may send by default. NAME* stands for each header with this prefix.
+CORS_HEADERS = (
+    "accept",
+    "content-digest",
+    "content-type",
+    "if-*",
+    "last-event-id",
+    "openstack-*",
+    "range",
+    "repr-digest",
+    "tus-resumable",
+    "upload-*",
+    "want-*",
+    "x-auth-token",
+    "x-glance-*",
+    "x-http-method-override",
+    "x-image-meta-*",
+    "x-openstack-*",
+    "x-request-id",
+)

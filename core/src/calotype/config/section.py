@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calotype.config.event_settings import WebhookOptions
 from calotype.config.interpolation import ARGUMENTS, SettingsError, expand, files_in, variables_in
 from calotype.config.messages import did_you_mean, located, quoted, without_password
 from calotype.config.reading import InvalidText, Wording, keys_of, read
 from calotype.config.settings import Settings
 
-#: A key of a store, or of an extension: `store.NAME.OPTION`.
-_PLUGIN_KEY = re.compile(r"(store|extension)\.([^.]+)\.(.+)")
+#: A key of a store, of an extension, or of a webhook: `store.NAME.OPTION`.
+_PLUGIN_KEY = re.compile(r"(store|extension|webhook)\.([^.]+)\.(.+)")
 #: The first parts of the keys that the service reads. Pyramid reads the keys that begin with `pyramid.`.
-_OURS = ("calotype", "store", "extension", "sqlalchemy")
+_OURS = ("calotype", "store", "extension", "webhook", "sqlalchemy")
 _PYRAMID = "pyramid."
+#: The form of a webhook's name.
+_WEBHOOK = re.compile(r"[a-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def read_settings(variables: Mapping[str, str], given: Mapping[str, str]) -> Set
         update={
             "store_options": _options_of("store", texts),
             "extension_options": _options_of("extension", texts),
+            "webhooks": _webhooks(texts, section),
             "data_dir": None if data_dir is None else Path(data_dir),
             "database_place": section.origin("sqlalchemy.url"),
             "database_variables": tuple(variables_in(given["sqlalchemy.url"], variables)),
@@ -155,8 +159,26 @@ def _hint(key: str, known: Collection[str]) -> str:
     return did_you_mean(key, known)
 
 
+def _webhooks(texts: Mapping[str, str], section: Section) -> dict[str, WebhookOptions]:
+    """Return the options of each webhook, by its name; raises SettingsError."""
+    found = {}
+    for name, given in _options_of("webhook", texts).items():
+        prefix = f"webhook.{name}."
+        if not _WEBHOOK.fullmatch(name):
+            raise section.error(
+                f"{prefix}{next(iter(given))}",
+                f"{prefix.rstrip('.')}: a webhook's name has at most 63 lower-case letters, digits, - and _",
+            )
+        try:
+            found[name] = read(WebhookOptions, given, Wording("option"))
+        except InvalidText as error:
+            place = located(section.variables.get("__file__"), f"{prefix}{error.key}", prefix)
+            raise SettingsError(f"{place}webhook '{name}': {error}") from None
+    return found
+
+
 def _options_of(kind: str, texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return the text of the options of each store, or extension, by its name."""
+    """Return the text of the options of each store, extension or webhook, by its name."""
     found: dict[str, dict[str, str]] = {}
     for key, text in texts.items():
         if (match := _PLUGIN_KEY.fullmatch(key)) and match[1] == kind:

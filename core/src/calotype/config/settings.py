@@ -8,24 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 
-from calotype.config.addresses import Origin, Place
+from calotype.config.addresses import CORS_HEADERS, Origin, Place
+from calotype.config.event_settings import EventSettings
+from calotype.config.format_lists import chosen_formats
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import did_you_mean, located
+from calotype.config.messages import located
 from calotype.config.quantities import Seconds, Size
 
 
-class Settings(BaseModel):
+class Settings(EventSettings):
     """The core's settings. A field's ini key is `calotype.` and its name, or its alias."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-        alias_generator="calotype.{}".format,
-    )
 
     stores: tuple[str, ...] | None = Field(
         None,
@@ -94,21 +88,7 @@ class Settings(BaseModel):
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), description="Methods that these pages may use."
     )
     cors_headers: tuple[str, ...] = Field(
-        (
-            "accept",
-            "content-type",
-            "if-*",
-            "openstack-*",
-            "range",
-            "tus-resumable",
-            "upload-*",
-            "x-auth-token",
-            "x-glance-*",
-            "x-http-method-override",
-            "x-image-meta-*",
-            "x-openstack-*",
-            "x-request-id",
-        ),
+        CORS_HEADERS,
         description="Headers that these pages may send. NAME* stands for every header with this prefix.",
     )
     database_url: SecretStr = Field(
@@ -325,19 +305,7 @@ class Settings(BaseModel):
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the formats that the value lists, or the known ones and those that it adds."""
-        known = cls.model_fields[str(info.field_name)].default
-        listed = [name for name in value if not name.startswith("+")]
-        added = [name[1:] for name in value if name.startswith("+")]
-        for name in listed:
-            if name not in known:
-                raise ValueError(
-                    f"'{name}' is not a known format{did_you_mean(name, known)}: "
-                    f"write +{name} to add a format of your own"
-                )
-        if "" in added:
-            raise ValueError("'+' names no format: write +NAME")
-        return tuple(dict.fromkeys([*(known if added and not listed else listed), *added]))
+        return chosen_formats(value, cls.model_fields[str(info.field_name)].default)
 
     def tokens_path(self) -> Path:
         """Return the path of the file of static tokens.

@@ -7,7 +7,7 @@ transferred.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import transaction
@@ -24,6 +24,7 @@ from calotype.database.audit import AuditTrail
 from calotype.database.disk_reserve import Reserve, is_full
 from calotype.database.engine import read_only
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
+from calotype.database.events import EventQueries, Outbox, Webhooks
 from calotype.database.findings import FindingQueries
 from calotype.database.identity import Identity
 from calotype.database.jobs import JobQueries
@@ -36,6 +37,7 @@ from calotype.database.sessions import Sessions
 from calotype.database.tables import FindingRow, ImageRow, JobRow, LocationRow, UsageRow
 from calotype.database.unit_of_work import Unit
 from calotype.database.usage import UsageQueries
+from calotype.database.webhooks import WebhookQueries
 from calotype.database.write_queue import write_turns
 from calotype.model.findings import FindingState
 from calotype.model.images import Image
@@ -55,12 +57,20 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     """The image database, shared by all threads.
 
-    `scrubs`, `processes`, `sessions` and `audit` have the queries for the scrubber's rows, for serving
-    processes, for upload sessions and for the audit trail. If `keeps_audit` is false, changes of images are
-    only logged. An extension reads its own tables through `reading`, and changes them in a `unit`.
+    `scrubs`, `processes`, `sessions`, `audit`, `events` and `webhooks` have the queries for the scrubber's
+    rows, for serving processes, for upload sessions, for the audit trail, for events and for webhooks. If
+    `keeps_audit` is false, changes of images are only logged. An extension reads its own tables through
+    `reading`, and changes them in a `unit`.
     """
 
-    def __init__(self, engine: Engine, reserve: Reserve | None = None, *, keeps_audit: bool = True):
+    def __init__(
+        self,
+        engine: Engine,
+        reserve: Reserve | None = None,
+        *,
+        keeps_audit: bool = True,
+        webhooks: Webhooks | None = None,
+    ):
         super().__init__(self.reading)
         self.engine = engine
         self._reserve = reserve
@@ -71,6 +81,9 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self.processes = Processes(self.reading)
         self.sessions = Sessions(self.reading)
         self.audit = AuditTrail(self.reading)
+        self.events = EventQueries(self.reading)
+        self.webhooks = WebhookQueries(self.reading)
+        self._webhooks = webhooks or {}
         self._turn = write_turns(engine)
         # Register on the factory instead of on each session, because that makes a unit cheap.
         self._manager = _ThreadManager()
@@ -99,7 +112,8 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
             session = self._sessions()
             try:
                 with self._turn():
-                    unit = Unit(session, begun, keeps_audit=self._keeps_audit)
+                    outbox = Outbox(self._webhooks)
+                    unit = Unit(session, begun, outbox, keeps_audit=self._keeps_audit)
                     yield unit
                     unit.finish()
                     self._manager.commit()
@@ -147,6 +161,11 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         with self.reading() as connection:
             image = queries.find_visible(connection, image_id, scope, project)
         return image if image is None or deleted or image.status is not Status.DELETED else None
+
+    def audiences(self, image_ids: Collection[str]) -> dict[str, Image]:
+        """Return these images with their members, but without other parts, by id; even deleted ones."""
+        with self.reading() as connection:
+            return queries.with_members(connection, image_ids)
 
     def shared_with(self, project: str) -> list[Image]:
         """Return the images that are shared with a project, except deleted and hidden ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, or_, select, update
@@ -12,7 +13,7 @@ from calotype.database.statements import Queries, now
 from calotype.database.tables import ImageRow, LocationRow
 from calotype.database.usage import UsageUnit
 from calotype.model.images import Image, LeasedLocation, Location, LocationState, StoredLocation
-from calotype.model.uploads import Lease, UploadAttempt
+from calotype.model.uploads import Lease, Transfer, UploadAttempt
 from calotype.model.usage import Limits
 
 _LOCATIONS = LocationRow.__table__
@@ -26,6 +27,9 @@ _COMMIT = (
         _LOCATIONS.c.lease_owner == bindparam("by_owner"),
     )
     .values(lease_owner=None, lease_until=None)
+)
+_MOVED = update(_LOCATIONS).where(
+    _LOCATIONS.c.key == bindparam("at_key"), _LOCATIONS.c.lease_owner == bindparam("at_owner")
 )
 
 
@@ -51,6 +55,15 @@ class LocationQueries(Queries):
             LeasedLocation(row.image_id, _location(row), row.on_failure, row.lease_until)
             for row in self._all(leased)
         ]
+
+    def transfers(self, image_id: str | None = None) -> list[Transfer]:
+        """Return the upload attempts of an image, or of all images, that are not complete, oldest first."""
+        c = _LOCATIONS.c
+        columns = (c.image_id, c.key, c.store, c.announced, c.moved, c.created_at, c.moved_at)
+        running = select(*columns).where(c.state == LocationState.INTENDED).order_by(c.created_at, c.key)
+        if image_id is not None:
+            running = running.where(c.image_id == image_id)
+        return [Transfer(*row) for row in self._all(running)]
 
     def stored_locations(self, store: str, after: str, limit: int) -> list[StoredLocation]:
         """Return at most `limit` stored blobs of a store with keys greater than `after`, sorted by key."""
@@ -124,10 +137,18 @@ class LocationsUnit(UsageUnit):
             attempt.store,
             state=LocationState.INTENDED,
             counted=attempt.length or 0,
+            announced=attempt.length,
             lease_owner=lease.owner,
             lease_until=lease.until,
             on_failure=attempt.on_failure,
         )
+
+    def note_moved(self, moved: Mapping[str, int], lease: Lease) -> None:
+        """Record how many bytes the upload attempts with these keys have moved, and renew their leases."""
+        values = {"at_owner": lease.owner, "moved_at": now(), "lease_until": lease.until}
+        # Sorted, because two units that lock rows in different orders could deadlock.
+        rows = [{**values, "at_key": key, "moved": count} for key, count in sorted(moved.items())]
+        self.connection.execute(_MOVED, rows)
 
     def begin_session(self, image_id: str, key: str, store: str, counted: int) -> None:
         """Record the key of an upload session, whose bytes arrive in parts."""

@@ -37,7 +37,8 @@ from sqlalchemy.exc import DBAPIError
 from calotype.config.messages import one_line
 from calotype.database.engine import read_only, unhurried
 from calotype.database.errors import SchemaMismatch
-from calotype.database.tables import Base, IdentityRow
+from calotype.database.event_tables import EventRow
+from calotype.database.tables import IdentityRow
 from calotype.database.turns import Tell, turn
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Branch:
         return "alembic_version" if self is CORE else f"alembic_version_{self.name}"
 
 
-CORE = Branch("core", _ENVIRONMENT / "versions", "core_3_upload_sessions", Base.metadata)
+CORE = Branch("core", _ENVIRONMENT / "versions", "core_4", EventRow.metadata)
 
 
 def current(engine: Engine, branch: Branch = CORE) -> str | None:

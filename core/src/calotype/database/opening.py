@@ -77,7 +77,8 @@ def open_database(settings: Settings, *, makes_database: bool) -> Database:
         reason = f"the database of this URL is not supported{_supported_scheme(text)} ({one_line(error)})"
     else:
         reserve = make_reserve(engine.url, settings.disk_reserve)
-        return Database(engine, reserve, keeps_audit=settings.audit_retention > 0)
+        webhooks = {name: options.events for name, options in settings.webhooks.items()}
+        return Database(engine, reserve, keeps_audit=settings.audit_retention > 0, webhooks=webhooks)
     raise SettingsError(f"{settings.database_place}: {reason}")
 
 

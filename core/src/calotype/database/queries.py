@@ -34,6 +34,8 @@ from calotype.model.images import Image, Member, MemberStatus, Visibility
 from calotype.model.queries import SHOWN, Condition, ImageQuery, Scope, SortKey
 
 _IMAGES = ImageRow.__table__
+#: The columns of a Member.
+_MEMBER = ("project", "status", "can_share", "created_at", "updated_at")
 #: Statements with more filters than this are not cached, because they are rare, large and all different.
 _REMEMBERED = 8
 
@@ -75,13 +77,25 @@ def find_visible(connection: Connection, image_id: str, scope: Scope, project: s
     return complete(connection, rows)[0] if rows else None
 
 
+def with_members(connection: Connection, image_ids: Collection[str]) -> dict[str, Image]:
+    """Return these images with their members, but without other parts, by id; even deleted ones."""
+    asked = {"image_ids": list(image_ids)}
+    members: dict[str, list[Member]] = {}
+    for row in connection.execute(_MEMBERS_OF, asked):
+        members.setdefault(row[0], []).append(Member(*row[1:]))
+    return {
+        row.id: bare(row, members=tuple(members.get(row.id, ())))
+        for row in connection.execute(_FIND_ALL, asked)
+    }
+
+
 def images_shared_with(connection: Connection, project: str) -> list[Image]:
     """Return the images of which the project is a member, oldest first, without deleted and hidden ones.
 
     Each image has this membership, but no other parts, because there may be many images.
     """
     c, members = _IMAGES.c, MemberRow.__table__
-    membership = (members.c[name] for name in ("project", "status", "can_share", "created_at", "updated_at"))
+    membership = (members.c[name] for name in _MEMBER)
     shared = (
         select(*c, *membership)
         .join(members, members.c.image_id == c.id)
@@ -200,6 +214,10 @@ _SORTED = {column.name: _never_null(column.name) for column in _IMAGES.c}
 # Built once, because building a statement costs more than running it.
 _FIND = select(_IMAGES).where(_IMAGES.c.id == bindparam("image_id"))
 _FIND_LOCKED = _FIND.with_for_update()
+_FIND_ALL = select(_IMAGES).where(_IMAGES.c.id.in_(bindparam("image_ids", expanding=True)))
+_MEMBERS_OF = select(*(MemberRow.__table__.c[name] for name in ("image_id", *_MEMBER))).where(
+    MemberRow.image_id.in_(bindparam("image_ids", expanding=True))
+)
 _FIND_IN = {
     scope: _FIND.where(
         or_(*_seen(scope, bindparam("project", type_=String), None, community=scope is Scope.VISIBLE))

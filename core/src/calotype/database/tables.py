@@ -136,6 +136,11 @@ class LocationRow(Base):
     # The status of the image if the upload attempt fails.
     on_failure: Mapped[Status | None] = mapped_column(Word(Status))
     created_at: Mapped[datetime.datetime]
+    # Bytes that the upload attempt has announced; null if it has announced none.
+    announced: Mapped[int | None] = mapped_column(BigInteger)
+    # Bytes that the upload attempt has moved so far, and the time when its process wrote this.
+    moved: Mapped[int | None] = mapped_column(BigInteger)
+    moved_at: Mapped[datetime.datetime | None]
     # The time when the scrubber last compared the bytes with the image's hash.
     checked_at: Mapped[datetime.datetime | None]
     # Set while the copy is in quarantine, because its last check found it damaged or missing.

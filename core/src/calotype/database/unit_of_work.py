@@ -18,8 +18,9 @@ from sqlalchemy import Table, bindparam, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from calotype.database import audit, identity, parts, queries
+from calotype.database import audit, events, identity, parts, queries
 from calotype.database.errors import DuplicateImage, ImageNotFound, StatusConflict
+from calotype.database.event_tables import WebhookRow
 from calotype.database.findings import FindingsUnit
 from calotype.database.jobs import JobsUnit
 from calotype.database.locations import LocationsUnit
@@ -37,17 +38,34 @@ from calotype.database.tables import (
     SessionRow,
     TagRow,
 )
+from calotype.database.webhooks import WebhooksUnit
 from calotype.model.audit import Actor, AuditRecord, AuditVerb, Outcome
 from calotype.model.change import Change
+from calotype.model.events import EventKind
 from calotype.model.images import Image, MemberStatus
 from calotype.model.states import ALIVE, Status
 
+#: Changes of stored copies. They are events, although neither the status nor the metadata changes.
+_OF_COPIES = frozenset(
+    {
+        AuditVerb.COPY,
+        AuditVerb.REMOVE_COPY,
+        AuditVerb.QUARANTINE,
+        AuditVerb.UNQUARANTINE,
+        AuditVerb.RESTORE,
+    }
+)
 #: An image that becomes active from one of these statuses was active before.
 _HAD_BYTES = frozenset({Status.DEACTIVATED, Status.DELETED})
 
 _IMAGES, _LOCATIONS = ImageRow.__table__, LocationRow.__table__
 _PROPERTIES, _TAGS, _MEMBERS = PropertyRow.__table__, TagRow.__table__, MemberRow.__table__
-_JOBS, _SCRUBS, _SESSIONS = JobRow.__table__, ScrubRow.__table__, SessionRow.__table__
+_JOBS, _SCRUBS, _SESSIONS, _WEBHOOKS = (
+    JobRow.__table__,
+    ScrubRow.__table__,
+    SessionRow.__table__,
+    WebhookRow.__table__,
+)
 
 # Built once, because building a statement costs more than running it.
 _SWAP = update(_IMAGES).where(
@@ -58,15 +76,24 @@ _SWAP = update(_IMAGES).where(
 class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     """The verbs of one unit of work, which begins and ends with a block of `Database.unit`.
 
-    `scrubs`, `processes` and `sessions` have the verbs on the scrubber's rows, on serving processes and on
-    upload sessions. An extension changes its own tables through `connection`.
+    `scrubs`, `processes`, `sessions` and `webhooks` have the verbs on the scrubber's rows, on serving
+    processes, on upload sessions and on webhooks. An extension changes its own tables through `connection`.
+    Each change of an image is noted in `outbox`.
     """
 
-    def __init__(self, session: Session, within: transaction.interfaces.ITransaction, *, keeps_audit: bool):
+    def __init__(
+        self,
+        session: Session,
+        within: transaction.interfaces.ITransaction,
+        outbox: events.Outbox,
+        *,
+        keeps_audit: bool,
+    ):
         super().__init__(session.connection())
         self._session = session
         self._transaction = within
         self._keeps_audit = keeps_audit
+        self._outbox = outbox
         #: The images that this unit has loaded, without their parts.
         self._rows: dict[str, Image] = {}
         self._audited: list[AuditRecord] = []
@@ -83,7 +110,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
             self.due.append(call)
 
     def finish(self) -> None:
-        """Write the usage of projects and the audit records, which are the last changes of the unit.
+        """Write the usage of projects, the audit records and the events: the last changes of the unit.
 
         Raises:
             LimitReached: a project would use more than its limits allow.
@@ -91,6 +118,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         self.write_usage()
         if self._audited and self._keeps_audit:
             audit.write(self.connection, self._audited)
+        self._outbox.write(self.connection, {key: row.status for key, row in self._rows.items()})
 
     def audit(
         self, verb: AuditVerb, image_id: str, actor: Actor, detail: str = "", outcome: Outcome = Outcome.DONE
@@ -98,11 +126,17 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         """Write the audit record of a change in the same transaction, and log it after the commit."""
         record = audit.new_record(verb, image_id, actor, detail, outcome)
         self._audited.append(record)
+        if verb in _OF_COPIES and outcome is not Outcome.ACCEPTED:
+            self._outbox.note(EventKind.CHANGED, image_id)
         self.after_commit(lambda: audit.log_record(record))
 
     def forget_audit(self, ids: list[int]) -> None:
         """Remove the audit records with these ids."""
         audit.forget(self.connection, ids)
+
+    def forget_events(self, numbers: list[int]) -> None:
+        """Remove the events with these numbers."""
+        events.forget(self.connection, numbers)
 
     def renew_identity(self) -> identity.Identity:
         """Give the database a new id, and return it."""
@@ -120,6 +154,11 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def processes(self) -> ProcessesUnit:
         """The verbs on serving processes."""
         return ProcessesUnit(self.connection)
+
+    @property
+    def webhooks(self) -> WebhooksUnit:
+        """The verbs on webhooks and their deliveries."""
+        return WebhooksUnit(self.connection)
 
     @property
     def sessions(self) -> SessionsUnit:
@@ -186,6 +225,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
             raise DuplicateImage(image_id) from None
         self._rows[image_id] = self._whole[image_id] = image
         self._set_properties(image_id, properties)
+        self._outbox.note(EventKind.CREATED, image_id)
         return self._whole[image_id]
 
     def move(self, image_id: str, allowed: Collection[Status], to: Status, **values: Any) -> None:
@@ -199,6 +239,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         if to is Status.ACTIVE and not _HAD_BYTES.intersection(allowed):
             values["activated_at"] = now()
         self.change(image_id, allowed, {"status": to, **values})
+        self._outbox.note_move(image_id, allowed, to, values.get("status_reason"))
 
     def change(self, image_id: str, allowed: Collection[Status], fields: Mapping[str, Any]) -> None:
         """Set fields and `updated_at`, if the image is in one of the allowed statuses.
@@ -213,6 +254,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         for carried in (self._rows, self._whole):
             if image_id in carried:
                 carried[image_id] = parts.typed(values, carried[image_id])
+        self._outbox.note(EventKind.CHANGED, image_id)
 
     def apply(self, change: Change, allowed: Collection[Status] = ALIVE, **values: Any) -> Image:
         """Lock the image, write the values that the change alters, and return the changed image.
@@ -264,6 +306,7 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def set_member(self, image_id: str, project: str, **values: Any) -> None:
         """Change a member's `status` or `can_share`. A new member is pending, and may not share."""
         self._whole.pop(image_id, None)
+        self._outbox.note(EventKind.SHARED, image_id)
         at, c = now(), _MEMBERS.c
         mine = (c.image_id == image_id, c.project == project)
         if not self._swap(_MEMBERS, *mine, updated_at=at, **values):
@@ -276,11 +319,14 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
         self._whole.pop(image_id, None)
         c = _MEMBERS.c
         gone = delete(_MEMBERS).where(c.image_id == image_id, c.project == project)
-        return self.connection.execute(gone).rowcount == 1
+        if self.connection.execute(gone).rowcount != 1:
+            return False
+        self._outbox.note(EventKind.SHARED, image_id)
+        return True
 
     def renew_leases(self, keys: Collection[str], owner: str, until: datetime.datetime) -> None:
-        """Renew the leases that `owner` still has on locations, jobs, scrubs and upload sessions."""
-        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _SESSIONS.c.id):
+        """Renew the leases of `owner` on locations, jobs, scrubs, upload sessions and webhooks."""
+        for key in (_LOCATIONS.c.key, _JOBS.c.id, _SCRUBS.c.store, _SESSIONS.c.id, _WEBHOOKS.c.name):
             table = key.table
             mine = update(table).where(key.in_(keys), table.c.lease_owner == owner)
             self.connection.execute(mine.values(lease_until=until))

@@ -1,7 +1,8 @@
-"""Fetch from URLs. Every outgoing connection passes the checks in this module."""
+"""Fetch from URLs, and post to them. Every outgoing connection passes the checks in this module."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import socket
@@ -33,7 +34,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Egress:
-    """A client for fetches under one policy. All threads share it. Every `open` makes a new connection."""
+    """A client for requests under one policy. All threads share it. Each request makes a new connection."""
 
     def __init__(self, policy: EgressPolicy, resolver: Resolver = resolve):
         self.policy = policy
@@ -88,7 +89,19 @@ class Egress:
             target = follow(target, location)
         raise BadAnswer(f"redirects more than {self.policy.max_redirects} times", target.host)
 
-    def _ask(self, method: str, target: Target, headers: Mapping[str, str]) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send a body by POST, and return the status of the response. Redirects are not followed.
+
+        Raises:
+            Forbidden: sending to the URL is not allowed.
+            Unreachable: no usable response came in time.
+        """
+        with contextlib.closing(self._ask("POST", parse(url), headers, body)) as answer:
+            return answer.status
+
+    def _ask(
+        self, method: str, target: Target, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
         connection = self._connect(target)
         own = {
             "Host": target.authority,
@@ -99,7 +112,12 @@ class Egress:
         try:
             connection.timeout = self.policy.read_timeout
             connection.request(
-                method, target.path, headers={**headers, **own}, preload_content=False, decode_content=False
+                method,
+                target.path,
+                body=body,
+                headers={**headers, **own},
+                preload_content=False,
+                decode_content=False,
             )
             return Answer(connection, target, self.policy)
         except FAILURES as error:

@@ -56,6 +56,8 @@ def _secrets(settings: Settings, stores: Catalog) -> Iterator[str]:
         yield str(url.password)
     for entry in stores.entries.values():
         yield from filter(None, entry.store.driver.options.secrets())
+    for options in settings.webhooks.values():
+        yield from options.secrets()
 
 
 def _database_url(settings: Settings) -> URL | None:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from calotype.model.errors import NoData, NoGoodCopy, UnknownStore, no_store
+from calotype.model.errors import Conflict, NoData, NoGoodCopy, UnknownStore, no_store
 from calotype.model.findings import FindingKind
 from calotype.model.images import Image, Location
 from calotype.model.states import Status
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.errors import BadLocation, BlobChanged, BlobNotFound, StoreError, Unsupported
-from calotype.stores.values import Reader
+from calotype.stores.extents import shortened
+from calotype.stores.values import Extent, Reader
 from calotype.transfers.copies import Copies, Fault, fault_from
 from calotype.transfers.verified import verified
 
@@ -90,6 +91,19 @@ class Reading:
             if store.keeps_files:
                 return reader
             return verified(reader, sha256, store.name, partial(self._report_mismatch, image, location))
+
+        return self._from_any(image, read)
+
+    def extents(self, image: Image) -> list[Extent]:
+        """Return the data and the holes of an image, as a map that `stores.extents` has shortened.
+
+        Raises the same errors as `open`, and Conflict if the image's size is unknown.
+        """
+
+        def read(store: CheckedStore, location: Location) -> list[Extent]:
+            if image.size is None:
+                raise Conflict(f"The size of image {image.id} is unknown, and so are its extents.")
+            return store.extents(location.location or "", image.size, partial(shortened, size=image.size))
 
         return self._from_any(image, read)
 

@@ -104,7 +104,7 @@ class Imports:
         store.bulkhead.require_room()  # refuse before anything is recorded
         attempt = self._begin_staging(change, store, source.length)
         size, limit = change.fields.size, self._settings.image_size_cap
-        demands = Expectations(length=source.length, size=size, limit=limit)
+        demands = Expectations(source.length, size, limit, dict(source.digests))
         return self._transfers.stage(attempt, source, demands)
 
     @retry_on_conflict

@@ -18,6 +18,7 @@ from calotype.database.database import Database
 from calotype.database.errors import StatusConflict
 from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import locked_for, require
+from calotype.events.feed import Feed
 from calotype.images.downloads import Reading
 from calotype.images.imports import Imports, external_store, writable_store
 from calotype.images.members import Members
@@ -43,8 +44,8 @@ from calotype.transfers.sweeper import Swept
 class Lifecycle(Upkeep):
     """The verbs on images, for one database and one catalog of stores. All threads share an instance.
 
-    `members` shares images, `reading` reads bytes, `imports` stages and imports bytes, and `sessions` takes
-    bytes in chunks.
+    `members` shares images, `reading` reads bytes, `imports` stages and imports bytes, `sessions` takes bytes
+    in chunks, and `feed` passes events on to listeners.
     """
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
@@ -53,6 +54,7 @@ class Lifecycle(Upkeep):
         self._limits = self._writer.limits
         self.members = Members(database, settings)
         self.reading = Reading(stores, self.copies)
+        self.feed = Feed(database, settings.listeners_per_caller)
         self.imports = Imports(database, stores, settings, self._transfers)
         self.sessions = Sessions(database, stores, settings, self._transfers)
 
@@ -93,7 +95,7 @@ class Lifecycle(Upkeep):
             length=source.length,
             size=change.size,
             limit=self._settings.image_size_cap,
-            digests=dict(change.digests),
+            digests={**change.digests, **source.digests},
         )
         attempt = self._begin(change, store, source.length, on_failure)
         return self._transfers.run(attempt, source, expectations)

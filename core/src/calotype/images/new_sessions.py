@@ -110,6 +110,10 @@ class NewSessions:
         at_work = image.has_jobs and unit.has_open_job(image.id)
         if image.status is not Status.QUEUED or at_work:
             raise NotQueued.of(UNQUEUED, image.status, at_work=at_work)
+        if new.length is not None and change.size not in (None, new.length):
+            raise InvalidRequest(
+                f"The upload has {new.length} bytes, but its declared size is {change.size}."
+            )
         self._require_room(unit, change.caller.project)
         session = replace(
             new,
@@ -131,7 +135,7 @@ class NewSessions:
             SessionStatus.COMPLETE if length == 0 else SessionStatus.OPEN,
             offset=0,
             length=length,
-            expires=self._receiver.expiry(),
+            expires=self._receiver.committer.expiry(),
             project=caller.project,
             user=caller.user,
             lease_until=self._leases.end(),
@@ -142,10 +146,6 @@ class NewSessions:
         """Check a change, and return the store for its bytes."""
         change.check(self._settings)
         check_size(length, self._settings)
-        if length is not None and change.size not in (None, length):
-            raise InvalidRequest(
-                f"The declared size, {change.size}, is not the length of the upload, {length}."
-            )
         store = writable_store(self._stores, change.fields.store)
         store.bulkhead.require_room()  # refuse before anything is recorded
         self._database.start_usage(change.owner)

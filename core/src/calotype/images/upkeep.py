@@ -8,6 +8,8 @@ from dataclasses import replace
 from calotype.config.settings import Settings
 from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
+from calotype.events import outbox
+from calotype.events.webhooks import Webhook, open_webhooks
 from calotype.images.audit import forget_old
 from calotype.model.audit import Actor
 from calotype.model.findings import FindingKind
@@ -55,6 +57,14 @@ class Upkeep:
             and isinstance(store.driver, WritableStore)  # other stores do not hold our bytes
         ]
 
+    def webhooks(self, ending: threading.Event) -> list[Webhook]:
+        """Return the webhooks that the settings name. Setting `ending` ends their work.
+
+        Raises:
+            SettingsError: a URL or a secret cannot be used.
+        """
+        return open_webhooks(self._settings, self._database, self._leases, ending)
+
     @retry_on_conflict
     def resume_scrub(self, store: str) -> bool:
         """Let a store's scrubber continue where it stopped, and return whether it had stopped.
@@ -91,9 +101,11 @@ class Upkeep:
         return self._jobs.run_next()
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End abandoned attempts and jobs, and remove bytes pending delete and old audit records.
+        """End abandoned attempts and jobs, and remove bytes pending delete, old audit records and events.
 
         See `Sweeper.sweep`.
         """
         swept = self._sweeper.sweep(once=once)
-        return replace(swept, full=forget_old(self._database, self._settings.audit_retention) or swept.full)
+        records = forget_old(self._database, self._settings.audit_retention)
+        events = outbox.forget_old(self._database, self._settings.event_retention)
+        return replace(swept, full=records or events or swept.full)

@@ -26,8 +26,9 @@ _FORMATS = ("disk_format", "container_format")
 
 def require_no_session(unit: Unit, image_id: str) -> None:
     """Raise OpenSession if the image, which the unit has locked, has an open upload session."""
-    if unit.sessions.living_of(image_id) is not None:
-        raise OpenSession
+    session_id = unit.sessions.living_of(image_id)
+    if session_id is not None:
+        raise OpenSession(session_id)
 
 
 class ChangeWriter:

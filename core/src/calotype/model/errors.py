@@ -96,8 +96,9 @@ class NoData(Exception):
 class OpenSession(Conflict):
     """The image has an open upload session, so no other request can give it bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, session_id: str) -> None:
         super().__init__("The image has an open upload session: finish or end that first.")
+        self.session_id = session_id
 
 
 class WrongOffset(Conflict):

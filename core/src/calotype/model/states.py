@@ -61,3 +61,13 @@ NEXT: Mapping[Status, frozenset[Status]] = {
 FIRST = frozenset({Status.QUEUED, Status.SAVING, Status.IMPORTING})
 #: The statuses in which metadata may change: all but deleted.
 ALIVE = frozenset(Status) - {Status.DELETED}
+
+
+def can_become(status: Status, wanted: Status) -> bool:
+    """Return whether an image with this status can still get the status `wanted`, in any number of steps."""
+    seen, further = {status}, [status]
+    while further:
+        following = NEXT[further.pop()] - seen
+        seen |= following
+        further += following
+    return wanted in seen

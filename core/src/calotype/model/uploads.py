@@ -50,3 +50,27 @@ def new_key(image_id: str) -> str:
 def keys_in(location: str) -> set[str]:
     """Return the keys that a location contains, in any driver's form of locations."""
     return set(_KEY.findall(unquote(location).lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The progress of an upload attempt, as the process that moves the bytes wrote it last.
+
+    `total` is None if the source has announced no length. `moved` is None, and so is `moved_at`, until the
+    process has written its progress for the first time.
+    """
+
+    image_id: str
+    key: str
+    store: str
+    total: int | None
+    moved: int | None
+    began_at: datetime.datetime
+    moved_at: datetime.datetime | None
+
+    @property
+    def rate(self) -> float | None:
+        """The bytes per second since the beginning; None if nothing has moved yet."""
+        if not self.moved or self.moved_at is None or self.moved_at <= self.began_at:
+            return None
+        return self.moved / (self.moved_at - self.began_at).total_seconds()

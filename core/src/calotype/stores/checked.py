@@ -24,7 +24,7 @@ from calotype.stores.errors import (
     BlobNotFound,
     named_errors,
 )
-from calotype.stores.hashing import Digests
+from calotype.stores.hashing import ON_DEMAND, Digests
 from calotype.stores.measured import (
     BLOCK,
     NO_DEMANDS,
@@ -64,7 +64,8 @@ class CheckedStore(PartTaker):
         """
         driver = self._need(WritableStore)
         self._require_key(key)
-        with Digests(self.algorithms) as digests:
+        demanded = ON_DEMAND.intersection(demands.digests or ())
+        with Digests((*self.algorithms, *demanded)) as digests:
             measured = VerifyingReader(source, digests, demands)
             work = partial(driver.add, key, measured, demands.length)
             stored = self._carried("add", work, measured, self._remove_late)
@@ -232,17 +233,20 @@ class CheckedStore(PartTaker):
         with self._using("info"):
             return require_info(self.name, self.bulkhead.call(self.driver.info))
 
-    def extents(self, location: str, size: int) -> Iterator[Extent]:
-        """Return the data and the holes of a blob of `size` bytes.
+    def extents(
+        self, location: str, size: int, shorten: Callable[[Iterator[Extent]], list[Extent]] = list
+    ) -> list[Extent]:
+        """Return the data and the holes of a blob of `size` bytes, as `shorten` returns them.
 
         Raises:
             StoreError: the driver's extents do not cover the blob, or the store is unavailable.
         """
+
+        def work() -> list[Extent]:
+            return shorten(require_extents(self.name, self.driver.extents(location, size), size))
+
         with self._using("extents"):
-            found = self.bulkhead.call(
-                lambda: require_extents(self.name, self.driver.extents(location, size), size)
-            )
-        return iter(found)
+            return self.bulkhead.call(work)
 
     def blobs(self) -> Iterator[Blob]:
         """Yield all blobs of the store except the marker of its place."""

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterable
 from types import TracebackType
 
+#: Algorithms whose digests are computed for an upload only if its client declares one.
+ON_DEMAND = frozenset({"sha512"})
 #: Bytes that are hashed without threads.
 INLINE = 1 << 20
 #: How many blocks a digest thread may be behind, including the current one. They stay in memory.

@@ -18,8 +18,8 @@ Value = TypeVar("Value")
 _URL = re.compile(r"https?://[!-~]{1,8000}", re.ASCII)
 _PATH = re.compile(r"(?!/)(?!(?:.*/)?\.\.?(?:/|\Z))[!-~]{1,1024}", re.ASCII)
 _MD5 = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: The maximum number of extents of a blob. It stops a driver that yields extents without end.
-_EXTENTS_MAX = 1 << 20
+#: Maximum number of extents of a blob that are read from a driver. Each takes some microseconds.
+EXTENTS_READ_MAX = 1 << 17
 
 
 def is_location(location: object) -> bool:
@@ -124,16 +124,20 @@ def require_info(store: str, info: object) -> StoreInfo:
     return found
 
 
-def require_extents(store: str, extents: Iterable[object], size: int) -> list[Extent]:
-    """Return extents that cover all bytes, in order and without gaps. Raise StoreError otherwise."""
-    found: list[Extent] = []
+def require_extents(store: str, extents: Iterable[object], size: int) -> Iterator[Extent]:
+    """Yield extents that cover all bytes, in order and without gaps. Raise StoreError at the first wrong one.
+
+    If there are more than EXTENTS_READ_MAX, yield the rest of the blob as data, which is never wrong.
+    """
     end = 0
-    for value in extents:
+    for number, value in enumerate(extents):
+        if number == EXTENTS_READ_MAX:
+            yield Extent(end, size - end)
+            return
         extent = require(store, value, Extent, "extents")
-        if extent.offset != end or extent.length <= 0 or len(found) >= _EXTENTS_MAX:
-            raise StoreError(store, "its driver's extents have gaps, are too many or in the wrong order")
-        found.append(extent)
+        if extent.offset != end or not 0 < extent.length <= size - end:
+            raise StoreError(store, "its driver's extents have gaps, or exceed the image")
+        yield extent
         end += extent.length
     if end != size:
         raise StoreError(store, f"its driver's extents cover {end} bytes of an image of {size}")
-    return found

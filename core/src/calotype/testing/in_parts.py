@@ -90,6 +90,21 @@ class InParts(Harness):
         assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
     @needs(WritableStore, Parts)
+    def test_a_receipt_never_stands_for_the_bytes_that_replaced_its_part(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key, sum(map(len, pieces)))
+        receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        wrong = pattern(len(pieces[0]), seed=99)
+        parts.put_part(key, token, Piece(1, 0, len(wrong)), Trickle(wrong))
+        try:
+            stored = self._finish(parts, key, token, receipts)
+        except BlobNotFound:
+            parts.abort(key, token)
+        else:
+            assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
+
+    @needs(WritableStore, Parts)
     def test_a_part_whose_source_fails_can_be_sent_again(self) -> None:
         parts, key = self._parts(), self.key()
         pieces = self._pieces(parts)

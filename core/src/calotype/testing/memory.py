@@ -42,6 +42,10 @@ def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
 
 
+def _receipt(number: int, data: bytes) -> PartReceipt:
+    return PartReceipt(number, len(data), hashlib.sha256(data).hexdigest())
+
+
 @dataclass
 class Uploading:
     """An upload in parts: its key, its parts by number, and when it began."""
@@ -175,12 +179,12 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
     def put_part(self, key: str, token: str, piece: Piece, source: Reader) -> PartReceipt:
         data = b"".join(iter(lambda: source.read(1 << 20), b""))
         self._upload(token).parts[piece.number] = data
-        return PartReceipt(piece.number, len(data))
+        return _receipt(piece.number, data)
 
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
         held = self._upload(token).parts
-        if not {part.number for part in parts} <= held.keys():
-            raise BlobNotFound(self.name, "a part of the upload is missing")
+        if any(part != _receipt(part.number, held.get(part.number, b"")) for part in parts):
+            raise BlobNotFound(self.name, "a part of the upload is missing, or was replaced")
         data = b"".join(held[part.number] for part in parts)
         with self.shelf.lock:
             self._keep(key, data)
@@ -193,7 +197,7 @@ class MemoryStore(WritableStore[MemoryOptions], Listing, External, Parts):
 
     def list_parts(self, key: str, token: str) -> Iterator[PartReceipt]:
         held = self._upload(token).parts
-        return iter([PartReceipt(number, len(held[number])) for number in sorted(held)])
+        return iter([_receipt(number, held[number]) for number in sorted(held)])
 
     def check(self) -> None:
         self.shelf  # noqa: B018 - raises an error while it is away

@@ -15,21 +15,39 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from calotype.database.database import Database
+from calotype.database.errors import DatabaseError
 from calotype.model.uploads import Lease
 
 log = logging.getLogger(__name__)
 
 
+#: Seconds between two times at which the progress of transfers is written, together with their leases.
+_PROGRESS = 1.0
+
+
+@dataclass(slots=True)
+class Meter:
+    """The number of bytes that an upload attempt has moved. The thread that moves them adds to it."""
+
+    moved: int = 0
+    #: The number that was last written into the database.
+    written: int = 0
+
+
 class Leases:
-    """The leases that this process holds. The first one starts a thread that renews them all."""
+    """The leases that this process holds. The first one starts a thread that renews them all.
+
+    The thread also writes the progress of transfers that take longer than a second.
+    """
 
     def __init__(self, database: Database, seconds: float):
         self.owner = str(uuid.uuid4())
         self.seconds = seconds
         self._database = database
-        self._held: set[str] = set()
+        self._held: dict[str, Meter] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -44,19 +62,20 @@ class Leases:
         return Lease(self.owner, self.end())
 
     @contextlib.contextmanager
-    def held(self, key: str) -> Iterator[None]:
-        """Renew the lease of this key until the block ends."""
+    def held(self, key: str) -> Iterator[Meter]:
+        """Renew the lease of this key until the block ends, and write the progress that the meter shows."""
+        meter = Meter()
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._renew_all, name="leases", daemon=True)
                 thread.start()  # if this raises, the next lease tries again
                 self._thread = thread
-            self._held.add(key)
+            self._held[key] = meter
         try:
-            yield
+            yield meter
         finally:
             with self._lock:
-                self._held.discard(key)
+                self._held.pop(key, None)
 
     def renew(self) -> None:
         """Renew all leases that are held now."""
@@ -69,6 +88,23 @@ class Leases:
             except Exception:  # if this thread ended, all uploads of this process would lose their leases
                 log.exception("leases could not be renewed; the process will retry")
 
+    def write_progress(self) -> None:
+        """Write the progress of the transfers that have moved bytes since the last call."""
+        with self._lock:
+            moved = {key: meter.moved for key, meter in self._held.items() if meter.moved != meter.written}
+        if not moved:
+            return
+        try:
+            with self._database.unit(frees=True) as unit:
+                unit.note_moved(moved, self.lease())
+        except DatabaseError as error:  # the leases are renewed in their own time, and that is logged
+            log.debug("the progress of transfers could not be written: %s", error)
+            return
+        with self._lock:
+            for key, count in moved.items():
+                if key in self._held:
+                    self._held[key].written = count
+
     def close(self, seconds: float = 2) -> None:
         """Stop renewing; wait at most `seconds` for a renewal that is running."""
         self._ended.set()
@@ -76,8 +112,13 @@ class Leases:
             self._thread.join(seconds)
 
     def _renew_all(self) -> None:
-        while not self._ended.wait(self.seconds / 3):
-            self.renew()
+        pause = min(_PROGRESS, self.seconds / 3)
+        next_renewal = time.monotonic() + self.seconds / 3
+        while not self._ended.wait(pause):
+            if time.monotonic() >= next_renewal:
+                next_renewal = time.monotonic() + self.seconds / 3
+                self.renew()
+            self.write_progress()
 
 
 class LeaseMonitor:

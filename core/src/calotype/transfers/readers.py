@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from calotype.database.errors import LimitReached
@@ -11,6 +11,7 @@ from calotype.stores.errors import SourceRejected, SourceTooLarge
 from calotype.stores.values import Reader
 from calotype.transfers.disk_formats import mismatch
 from calotype.transfers.inspection import Inspector, Verdict
+from calotype.transfers.leases import Meter
 
 #: Bytes reserved at a time for a source of unknown length. A lower value causes more SQL statements.
 RESERVED = 64 << 20
@@ -31,11 +32,15 @@ def redeclared(before: Image, after: Image, detected: str | None) -> str | None:
 
 
 class Source(Reader, Protocol):
-    """A reader of an image's incoming bytes. It knows how many were announced."""
+    """A reader of an image's incoming bytes. It knows what the transport announced about them."""
 
     @property
     def length(self) -> int | None:
         """The number of bytes that the transport announced, or None if it announced none."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The digests that the transport announced: algorithm -> lower-case hex."""
 
 
 class _Wrapper:
@@ -59,6 +64,21 @@ class Announced(_Wrapper):
     def __init__(self, reader: Reader, length: int | None = None):
         super().__init__(reader)
         self.length = length
+        self.digests: Mapping[str, str] = {}
+
+
+class CountingReader(_Wrapper):
+    """A reader that counts the bytes that it passes on, so that the progress can be shown."""
+
+    def __init__(self, source: Reader, meter: Meter):
+        super().__init__(source)
+        self._meter = meter
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+        block = self._source.read(size)
+        self._meter.moved += len(block)
+        return block
 
 
 class InspectingReader(_Wrapper):

@@ -24,7 +24,8 @@ from calotype.stores.errors import (
 )
 from calotype.stores.measured import Expectations, UploadResult
 from calotype.transfers.copies import Copies, Fault, fault_from
-from calotype.transfers.leases import Leases
+from calotype.transfers.leases import Leases, Meter
+from calotype.transfers.readers import CountingReader
 from calotype.transfers.uploads import Uploads
 
 
@@ -85,25 +86,26 @@ class Transfers(Uploads):
         digests = {"sha256": image.os_hash_value} if image.os_hash_value else None
         limits = Limits() if instead_of is not None else None
         attempt = self._begin_copy(image, target, limits)
-        with self._attempting(attempt, f"Image {image.id} was deleted while it was copied."):
+        with self._attempting(attempt, f"Image {image.id} was deleted while it was copied.") as meter:
             demands = Expectations(length=image.size, size=image.size, digests=digests)
             received = None
             if instead_of is None:
                 # The copy that replaces a bad one is read and hashed: the source may be bad as well.
                 source = self._stores[location.store]
                 received = target.copy_from(attempt.key, source, location.location or "", demands)
-            received = received or self._stream(location, attempt.key, target, demands)
+            received = received or self._stream(location, attempt, demands, meter)
             self._keep_copy(attempt, received, instead_of)
         return self._database.find(image.id) or image
 
     def _stream(
-        self, location: Location, key: str, target: CheckedStore, demands: Expectations
+        self, location: Location, attempt: UploadAttempt, demands: Expectations, meter: Meter
     ) -> UploadResult:
         """Read a copy, and write its bytes into another store."""
+        target = self._stores[attempt.store]
         source = self._stores[location.store].get(location.location or "", size=demands.length)
         with contextlib.closing(source):
             try:
-                return target.add(key, source, demands)
+                return target.add(attempt.key, CountingReader(source, meter), demands)
             except SourceError as error:  # the source is one of our stores, not a client
                 raise BlobChanged(location.store, "its bytes are not those of the image") from error
 

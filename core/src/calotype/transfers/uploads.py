@@ -30,8 +30,14 @@ from calotype.stores.errors import Overdue, SourceError, SourceRejected, StoreEr
 from calotype.stores.measured import Expectations, UploadResult
 from calotype.stores.values import Reader
 from calotype.transfers.inspection import Inspector, InspectorsUnavailable, Verdict
-from calotype.transfers.leases import Leases
-from calotype.transfers.readers import InspectingReader, QuotaReader, declared_format, redeclared
+from calotype.transfers.leases import Leases, Meter
+from calotype.transfers.readers import (
+    CountingReader,
+    InspectingReader,
+    QuotaReader,
+    declared_format,
+    redeclared,
+)
 from calotype.transfers.removal import Removal
 
 log = logging.getLogger(__name__)
@@ -86,8 +92,8 @@ class Uploads:
             TakenOver: this process lost its lease.
         """
         gone = f"Image {attempt.image.id} could not be found after upload: it was deleted."
-        with self._attempting(attempt, gone):
-            reader = self._inspected(attempt, self._metered(attempt, source))
+        with self._attempting(attempt, gone) as meter:
+            reader = self._inspected(attempt, self._metered(attempt, CountingReader(source, meter)))
             received = self._stores[attempt.store].add(attempt.key, reader, demands)
             verdict = reader.verdict if isinstance(reader, InspectingReader) else None
             try:
@@ -105,8 +111,9 @@ class Uploads:
         Raises:
             SourceError, StoreError, LimitReached, NotAllowed, ImageGone, TakenOver: as in `run`.
         """
-        with self._attempting(attempt, f"Image {attempt.image.id} was deleted while its bytes were staged."):
-            metered = self._metered(attempt, source)
+        gone = f"Image {attempt.image.id} was deleted while its bytes were staged."
+        with self._attempting(attempt, gone) as meter:
+            metered = self._metered(attempt, CountingReader(source, meter))
             return self._keep_staged(attempt, self._stores[attempt.store].add(attempt.key, metered, demands))
 
     @retry_on_conflict
@@ -178,14 +185,15 @@ class Uploads:
         return kept
 
     @contextlib.contextmanager
-    def _attempting(self, attempt: UploadAttempt, gone: str) -> Iterator[None]:
+    def _attempting(self, attempt: UploadAttempt, gone: str) -> Iterator[Meter]:
         """Hold the attempt's lease, and end the attempt if the block raises.
 
-        `gone` is the sentence for an image that was deleted.
+        The block counts the bytes that it moves by the meter. `gone` is the sentence for an image that was
+        deleted.
         """
-        with self.leases.held(attempt.key):
+        with self.leases.held(attempt.key) as meter:
             try:
-                yield
+                yield meter
             except BaseException as error:
                 told = self._fail(attempt, error, ImageGone(gone))
                 if told is error:

@@ -144,7 +144,7 @@ class FileStore(WritableStore[FileOptions], Listing, LocalFiles, Parts):
                 self._room.require(root, left, piece.offset + size, coming)
 
             upload = self._parted(root, key, token)
-            return upload.put(piece, source, sparse=self.options.sparse, admit=admit)
+            return upload.put(piece, source, admit, sparse=self.options.sparse)
 
     def finish(self, key: str, token: str, parts: Sequence[PartReceipt]) -> Stored:
         with self._translated(), self._root() as root, layout.open_shard(root, key) as shard:

@@ -1,12 +1,44 @@
-"""The data and the holes of a file, as its file system reports them."""
+"""The data and the holes of a file: written, and as its file system reports them."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Iterator
 
 from calotype.stores import Extent
+
+#: The length of zeros that become a hole, in bytes; they begin at a multiple of it. Shorter holes would save
+#: little space, and divide the file into more pieces.
+_HOLE = 64 << 10
+_ZEROS = bytes(_HOLE)
+
+
+def write(descriptor: int, block: bytes, position: int, *, sparse: bool) -> None:
+    """Write a block at a position in the file; with `sparse`, leave holes instead of zeros."""
+    view, written = memoryview(block), 0
+    for hole in _holes(block, position) if sparse else ():
+        _write(descriptor, view[written : hole.start], position + written)
+        written = hole.stop
+    _write(descriptor, view[written:], position + written)
+
+
+def _holes(block: bytes, position: int) -> Iterator[range]:
+    """Yield the ranges of a block that are zeros, divided at multiples of _HOLE in the file.
+
+    So zeros from one multiple to the next become a hole even if they arrive in several blocks.
+    """
+    ends = range(_HOLE - position % _HOLE, len(block), _HOLE)
+    for start, stop in itertools.pairwise((0, *ends, len(block))):
+        if not block[start] and block.startswith(_ZEROS[: stop - start], start):
+            yield range(start, stop)
+
+
+def _write(descriptor: int, data: memoryview, position: int) -> None:
+    while data:
+        count = os.pwrite(descriptor, data, position)
+        data, position = data[count:], position + count
 
 
 def extents(descriptor: int, size: int) -> Iterator[Extent]:

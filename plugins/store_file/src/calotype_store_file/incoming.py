@@ -9,6 +9,7 @@ import re
 import secrets
 
 from calotype.stores import give_to_owner_of
+from calotype_store_file import holes
 
 INCOMING = ".incoming-"
 ATTEMPT = re.compile(re.escape(INCOMING) + r"(?P<key>[^~]*)~[0-9a-f]+")
@@ -31,6 +32,7 @@ class Incoming:
             self.descriptor = os.open(self.name, flags, 0o600, dir_fd=root)
         give_to_owner_of(root, self.descriptor)
         self._mode = mode
+        self._position = 0
         self._begun = 0
 
     def __enter__(self) -> Incoming:
@@ -43,13 +45,9 @@ class Incoming:
                 os.unlink(self.name, dir_fd=self._root)
 
     def write(self, block: bytes, *, sparse: bool) -> None:
-        """Write a block; with `sparse`, leave a hole instead of zeros."""
-        if sparse and is_zero(block):
-            os.lseek(self.descriptor, len(block), os.SEEK_CUR)
-            return
-        rest = memoryview(block)
-        while rest:
-            rest = rest[os.write(self.descriptor, rest) :]
+        """Write a block; with `sparse`, leave holes instead of zeros."""
+        holes.write(self.descriptor, block, self._position, sparse=sparse)
+        self._position += len(block)
 
     def begin_writeback(self, written: int) -> None:
         """Let the disk begin with the `written` bytes, so that fsync has little left to wait for.
@@ -83,8 +81,3 @@ class Incoming:
             if error.errno in _NO_TMPFILE:
                 return -1
             raise
-
-
-def is_zero(block: bytes) -> bool:
-    """Return whether a block has only zeros. Most blocks with data are recognized by one of their ends."""
-    return not block[0] and not block[-1] and block == bytes(len(block))

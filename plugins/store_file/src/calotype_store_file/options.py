@@ -18,7 +18,7 @@ class FileOptions(StoreOptions):
         "0750", pattern="^0?7[0145][0145]$", description="permissions of directories, octal"
     )
     fsync: bool = Field(True, description="write an upload to disk before it is acknowledged")
-    sparse: bool = Field(True, description="store blocks of zeros without using disk space")
+    sparse: bool = Field(True, description="store zeros, in blocks of 64 KiB, without using disk space")
     quota: Size | None = Field(None, description="maximum bytes of all images together")
     min_free: Size | None = Field(
         None,

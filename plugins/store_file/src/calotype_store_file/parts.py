@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from calotype.stores import BlobNotFound, PartReceipt, Piece, Reader, Unavailable, give_to_owner_of
 from calotype_store_file import holes, layout
-from calotype_store_file.incoming import INCOMING, is_zero
+from calotype_store_file.incoming import INCOMING
 
 #: Called before a block is written, with the bytes of the part up to the block's end, and the block's size.
 Admit = Callable[[int, int], None]
@@ -75,9 +75,7 @@ class PartedFile:
                 os.close(descriptor)
         self._sync(self._root)
 
-    def put(
-        self, piece: Piece, source: Reader, *, sparse: bool, admit: Callable[[int, int], None]
-    ) -> PartReceipt:
+    def put(self, piece: Piece, source: Reader, admit: Admit, *, sparse: bool) -> PartReceipt:
         """Write the bytes of a part, and return its receipt. Errors of the source pass through."""
         with self._opened(fcntl.LOCK_SH) as data, self._opened_log() as log:
             self._append(log, piece, "-")
@@ -85,8 +83,7 @@ class PartedFile:
             written = checksum = 0
             while block := source.read(_BLOCK):
                 admit(written + len(block), len(block))
-                if not (sparse and is_zero(block)):
-                    _write_at(data, block, piece.offset + written)
+                holes.write(data, block, piece.offset + written, sparse=sparse)
                 written += len(block)
                 checksum = zlib.crc32(block, checksum)
             receipt = PartReceipt(piece.number, written, f"{checksum:08x}")
@@ -213,10 +210,3 @@ def _entries(log: int) -> dict[int, _Entry]:
                 checksum = None if match[4] == b"-" else match[4].decode("ascii")
                 entries[number] = _Entry(offset, size, checksum)
     return entries
-
-
-def _write_at(descriptor: int, block: bytes, position: int) -> None:
-    rest = memoryview(block)
-    while rest:
-        count = os.pwrite(descriptor, rest, position)
-        rest, position = rest[count:], position + count

@@ -54,9 +54,10 @@ class PartedUpload(Upload):
         If an earlier call has joined them already, only return the size.
         """
         ordered = sorted(parts, key=lambda part: part.number)
+        entries = [_entry(self._bucket.store, part) for part in ordered]
         try:
             with self._missing_named():
-                self._complete([{"PartNumber": part.number, **_checksums(part)} for part in ordered])
+                self._complete(entries)
         except Duplicate:
             if not self._is_mine():
                 raise
@@ -88,7 +89,10 @@ def _receipt(size: int, entry: dict) -> PartReceipt:
     return PartReceipt(entry["PartNumber"], size, json.dumps(checksums, sort_keys=True))
 
 
-def _checksums(part: PartReceipt) -> dict[str, str]:
-    """Return the checksums in a receipt, as the request that completes the upload has them."""
-    found: dict[str, str] = json.loads(part.token)
-    return found
+def _entry(store: str, part: PartReceipt) -> dict:
+    """Return a part's entry in the request that completes the upload."""
+    with contextlib.suppress(ValueError):
+        checksums = json.loads(part.token)
+        if isinstance(checksums, dict):
+            return {"PartNumber": part.number, **checksums}
+    raise BlobNotFound(store, "a part of the upload is missing")

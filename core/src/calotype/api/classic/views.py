@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.renderers import render_to_response
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
@@ -26,6 +27,7 @@ from calotype.api.http.resources import Root
 from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import version_document
+from calotype.api.http.waiting import when_ready
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
 from calotype.model.change import Change
@@ -98,6 +100,7 @@ def options(context: ClassicImages | ClassicImage, request: Request) -> Response
 
 
 @view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
+@when_ready
 def meta(context: ClassicImage, request: Request) -> Response:
     """HEAD /images/ID: the metadata as headers."""
     response = metadata_response(request, context.image)
@@ -137,7 +140,7 @@ def _change(request: Request, image: Image | None) -> Change:
 
 
 def _record(request: Request, image: Image) -> Response:
-    return Response(json={"image": codec.image_detail(image)})
+    return render_to_response("json", {"image": codec.image_detail(image)}, request)
 
 
 #: The form of uploads that create an image, or complete a reserved one.

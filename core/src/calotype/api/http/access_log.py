@@ -15,6 +15,7 @@ from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
 
 from calotype.api.http.request import Request
+from calotype.api.http.waiting import Parked
 from calotype.stores.bulkhead import STAND_IN
 
 log = logging.getLogger("calotype.access")
@@ -55,6 +56,8 @@ def access_tween_factory(
             response = handler(request)
         finally:
             STAND_IN.reset(token)
+        if isinstance(response, Parked):
+            return response  # the request will run again, and is logged then
         response.headers["x-openstack-request-id"] = request.id
         seconds = time.perf_counter() - began
         caller = request.known_caller

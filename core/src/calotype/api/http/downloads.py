@@ -15,6 +15,7 @@ from pyramid.response import Response
 from webob.byterange import ContentRange
 
 from calotype.api.http.conditions import Validators
+from calotype.api.http.digests import wanted_digests
 from calotype.api.http.request import Request
 from calotype.images.downloads import DirectAccess
 from calotype.model.images import Image
@@ -78,9 +79,10 @@ def image_response(request: Request, image: Image) -> Response:
         return response
     shortcut = request.lifecycle.reading.shortcut(image)
     if shortcut is not None:
-        return _send_elsewhere(response, shortcut)
+        return _send_elsewhere(request, response, image, shortcut)
     open_range = partial(request.lifecycle.reading.open, image)
     wanted = _wanted_range(request, validators, image.size)
+    response.headers.extend(wanted_digests(request, image, partial=wanted is not None))
     if wanted is None:
         return _send(request, response, open_range(0, None), image.size)
     response.status_int = 206
@@ -119,18 +121,21 @@ def _described(
     if validators.are_current(request):
         return Response(status=304, headerlist=headers, app_iter=())
     headers.append(("Content-Type", content_type))
-    if request.method == "HEAD" and image.size is not None:
-        headers.append(("Content-Length", str(image.size)))
+    if request.method == "HEAD":
+        headers.extend(wanted_digests(request, image))
+        if image.size is not None:
+            headers.append(("Content-Length", str(image.size)))
     return Response(headerlist=headers, app_iter=())
 
 
-def _send_elsewhere(response: Response, shortcut: DirectAccess) -> Response:
+def _send_elsewhere(request: Request, response: Response, image: Image, shortcut: DirectAccess) -> Response:
     if shortcut.url is not None:
         response.status_int = 307
         response.headers["Location"] = shortcut.url
         response.cache_control = "no-store"  # because the URL expires within minutes
     else:
         response.headers["X-Accel-Redirect"] = shortcut.path
+        response.headers.extend(wanted_digests(request, image, partial=True))  # the proxy answers ranges
     return response
 
 

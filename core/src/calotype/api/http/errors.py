@@ -27,6 +27,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.resources import ImageResource, Resource
 from calotype.database import errors as database
 from calotype.database.audit import log_record, new_record
+from calotype.events import feed
 from calotype.identity import security, token_file
 from calotype.model import errors as model
 from calotype.model import fields
@@ -70,6 +71,8 @@ STATUS: dict[type[BaseException], int] = {
     database.DatabaseFull: 507,
     database.DatabaseUnavailable: 503,
     inspection.InspectorsUnavailable: 503,
+    feed.TooManyOfCaller: 429,
+    feed.TooManyListeners: 503,
     PreconditionFailed: 412,
     RangeNotSatisfiable: 416,
     stores.SourceError: 400,
@@ -96,9 +99,9 @@ _SENTENCE = {
     token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # hides the file's path
 }
 #: Exceptions that are not logged here, because the code that reads copies has already logged each bad one.
-_REPORTED = (model.NoGoodCopy,)
+_REPORTED = (model.NoGoodCopy, model.SessionBusy)
 #: Exceptions whose message is all that an operator needs to know, so that the log has no traceback.
-_OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable)
+_OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable, feed.TooManyListeners)
 _NOT_FOUND = "Not found"
 #: The headers that are copied from the exception to the response.
 _HEADERS = ("Allow", "Accept-Patch", "Content-Range", "Tus-Version")

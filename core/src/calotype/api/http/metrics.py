@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 from prometheus_client import (
@@ -24,6 +25,7 @@ from prometheus_client.samples import Sample
 from calotype.api.http.shared_metrics import share_metrics, without_unknown
 from calotype.database.database import Database
 from calotype.database.errors import DatabaseError
+from calotype.events.feed import Feed
 from calotype.model.findings import FindingKind
 from calotype.stores.catalog import Catalog
 from calotype.transfers.probes import Probes, ProbeState
@@ -32,8 +34,9 @@ _SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120, 600)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
-#: How the gauges of stores are combined over several processes. A state is reported if any process saw it.
+#: How the gauges of processes are combined. A store's state is reported if any process saw it.
 _COMBINED: Mapping[str, Literal["livemax", "livesum", "livemostrecent"]] = {
+    "calotype_listeners": "livesum",
     "calotype_store_state": "livemax",
     "calotype_store_hanging_calls": "livesum",
     "calotype_store_free_bytes": "livemostrecent",
@@ -55,7 +58,8 @@ class Metrics:
             self._collected.register(shared)
         #: True if several processes share their metrics: then `publish` must be called now and then.
         self.is_shared = shared is not None
-        self._read_stores: Callable[[], Iterator[GaugeMetricFamily]] = lambda: iter(())
+        #: Functions that read the gauges of this process.
+        self._own_gauges: list[Callable[[], Iterator[GaugeMetricFamily]]] = []
         self._published: dict[str, Gauge] = {}
         self._requests = Histogram(
             "calotype_request_seconds",
@@ -85,18 +89,28 @@ class Metrics:
         )
         self._add(partial(_database_gauges, database))
         self._add(partial(_scrub_gauges, database, scrub_period))
+        self._add(partial(_webhook_gauges, database))
 
     def collect_stores(self, stores: Catalog, probes: Probes) -> None:
         """Add the gauges of the stores: the last observed state, and the number of hanging calls."""
-        self._read_stores = partial(_store_gauges, stores, probes)
+        self._collect(partial(_store_gauges, stores, probes))
+
+    def collect_listeners(self, feed: Feed) -> None:
+        """Add the number of listeners and waiters."""
+        self._collect(partial(_listener_gauges, feed))
+
+    def _collect(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        """Add gauges of this process."""
+        self._own_gauges.append(read)
         if not self.is_shared:
-            self._add(self._read_stores)
+            self._add(read)
 
     def publish(self) -> bool:
-        """Let the other processes know the gauges of the stores as this process knows them; return False."""
-        for family in self._read_stores():
+        """Let the other processes know the gauges of this process; return False."""
+        for family in chain.from_iterable(read() for read in self._own_gauges):
             for sample in family.samples:
-                self._gauge_like(family, sample).labels(**sample.labels).set(sample.value)
+                gauge = self._gauge_like(family, sample)
+                (gauge.labels(**sample.labels) if sample.labels else gauge).set(sample.value)
         return False
 
     def _gauge_like(self, family: GaugeMetricFamily, sample: Sample) -> Gauge:
@@ -186,6 +200,19 @@ def _store_gauges(stores: Catalog, probes: Probes) -> Iterator[GaugeMetricFamily
         "store",
         {name: math.nan if room.capacity is None else room.capacity for name, room in rooms.items()},
     )
+
+
+def _listener_gauges(feed: Feed) -> Iterator[GaugeMetricFamily]:
+    """Yield the number of requests that wait for events in this process."""
+    yield GaugeMetricFamily(
+        "calotype_listeners", "Requests that listen at /events or wait for a status.", value=feed.size
+    )
+
+
+def _webhook_gauges(database: Database) -> Iterator[GaugeMetricFamily]:
+    """Yield the backlogs of webhooks; raises DatabaseError."""
+    waiting = {name: backlog.waiting for name, backlog in database.webhooks.backlogs().items()}
+    yield _gauge("calotype_webhook_backlog", "Events that wait for their receivers.", "webhook", waiting)
 
 
 def _database_gauges(database: Database) -> Iterator[GaugeMetricFamily]:

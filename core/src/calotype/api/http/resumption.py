@@ -7,21 +7,26 @@ URL it announces. `calotype.api.uploads.draft` serves that URL. Any other upload
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
+import http_sf
 from pyramid.config import Configurator
 from pyramid.response import Response
 
+from calotype.api.http.digests import content_digests, whole_digests
 from calotype.api.http.problems import Problem
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.http.uploads import UploadBody
 from calotype.api.http.versions import base_url
+from calotype.config.messages import quoted
 from calotype.model.change import Change
+from calotype.model.errors import OpenSession
 from calotype.model.fields import InvalidRequest
 from calotype.model.images import Image
 from calotype.model.sessions import UploadSession
@@ -39,11 +44,8 @@ PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 
 _INTEROP = "Upload-Draft-Interop-Version"
 _SUPPORTED = "104 Upload Resumption Supported"
-
-# An item of RFC 9651, a boolean or an integer, with parameters that have no meaning here.
-_PARAMETERS = r"(?:; *[a-z*][a-z0-9_.*-]*(?:=[^;, ]+)?)*"
-_BOOLEAN = re.compile(rf"\?([01]){_PARAMETERS}", re.ASCII)
-_INTEGER = re.compile(rf"([0-9]{{1,15}}){_PARAMETERS}", re.ASCII)
+#: Maximum length of a header that has one value, in characters. A longer one counts as invalid.
+_ITEM_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +62,58 @@ class UploadForm:
 
 
 def read_complete(request: Request) -> bool | None:
-    """Return the value of Upload-Complete, or None if it is missing or invalid."""
-    found = _BOOLEAN.fullmatch(request.headers.get(COMPLETE, "").strip(" "))
-    return None if found is None else found[1] == "1"
+    """Return the value of Upload-Complete, or None without the header.
+
+    The draft lets a server ignore an invalid value. Here that would take a part for the whole image.
+
+    Raises:
+        InvalidRequest: the value is invalid.
+    """
+    text = request.headers.get(COMPLETE)
+    value = _read_item(text)
+    if text is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{COMPLETE} must be ?0 or ?1, not {quoted(text)}.")
+    return value
 
 
 def read_number(request: Request, name: str) -> int | None:
-    """Return the value of a header that has one integer, or None if it is missing or invalid."""
-    found = _INTEGER.fullmatch(request.headers.get(name, "").strip(" "))
-    return None if found is None else int(found[1])
+    """Return the value of Upload-Offset or Upload-Length, or None without the header.
+
+    Raises:
+        InvalidRequest: the value is invalid.
+    """
+    text = request.headers.get(name)
+    value = _read_item(text)
+    if text is not None and not (type(value) is int and value >= 0):
+        raise InvalidRequest(f"{name} must be a number of bytes, not {quoted(text)}.")
+    return value
+
+
+def _read_item(text: str | None) -> Any:
+    """Return the value of an item (RFC 9651 3.3) without its parameters; None if the text is not one."""
+    if not text or len(text) > _ITEM_MAX:
+        return None
+    try:
+        value, _ = cast(tuple[Any, Any], http_sf.parse(text.encode("latin-1"), tltype="item"))
+    except ValueError:
+        return None
+    return value
 
 
 def is_resumable(request: Request) -> bool:
     """Return whether the request asks for a resumable upload.
 
     Raises:
-        InvalidRequest: the dialect of upload sessions is off, and the body is only a part of the image.
+        InvalidRequest: a header of resumable uploads is invalid or lacks Upload-Complete, or the dialect of
+            upload sessions is off, and the body is only a part of the image.
     """
+    complete = read_complete(request)
+    if complete is None:
+        if lost := [name for name in (OFFSET, LENGTH) if name in request.headers]:
+            raise InvalidRequest(f"{lost[0]} needs {COMPLETE}, which says whether all bytes are here.")
+        return False
     if "uploads" in request.settings.dialects:
-        return read_complete(request) is not None
+        return True
     require_whole(request)
     return False
 
@@ -102,15 +137,27 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
         return form.respond(request, request.lifecycle.upload(change, body, on_failure=form.on_failure))
     sessions = request.lifecycle.sessions
     request.error_headers.update({COMPLETE: "?0", LIMIT: limits(request)})
+    chunk = Chunk(0, body, content_digests(request))
+    change = with_whole_digests(request, change)
     note = json.dumps({"form": form.name})
-    session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
+    with leading_to_open_session(request):
+        session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
     announced = {"Location": upload_url(request, session.id), LIMIT: limits(request, session)}
     request.error_headers.update(announced)
     _announce(request, announced)
-    session = sessions.write(session.id, request.caller, Chunk(0, body))
+    session = sessions.write(session.id, request.caller, chunk)
     if read_complete(request):
         return finish(request, session)
     return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
+
+
+def with_whole_digests(request: Request, change: Change) -> Change:
+    """Return a change that also demands the digest in Repr-Digest.
+
+    Raises:
+        InvalidRequest: see `whole_digests`.
+    """
+    return change.with_fields(digests={**change.fields.digests, **whole_digests(request)})
 
 
 def read_length(request: Request, content: Source, offset: int = 0) -> int | None:
@@ -119,10 +166,11 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     Raises:
         Problem: the headers tell different lengths.
     """
-    declared = read_number(request, LENGTH)
-    end = None if content.length is None else offset + content.length
-    is_last = read_complete(request)
-    if None not in (declared, end) and (end > declared or (is_last and end < declared)):
+    declared, is_last = read_number(request, LENGTH), read_complete(request)
+    if content.length is None:
+        return declared
+    end = offset + content.length
+    if declared is not None and (end > declared or (is_last and end < declared)):
         raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
     return end if declared is None and is_last else declared
 
@@ -159,6 +207,19 @@ def _form_of(request: Request, session: UploadSession) -> Callable[[Request, Ima
     return (lambda request, image: nothing()) if form is None else form.respond
 
 
+@contextlib.contextmanager
+def leading_to_open_session(request: Request) -> Iterator[None]:
+    """Add the URL of an image's open session to the error that refuses another one.
+
+    A client needs it if the response to its first request was lost.
+    """
+    try:
+        yield
+    except OpenSession as error:
+        request.error_headers["Location"] = upload_url(request, error.session_id)
+        raise
+
+
 def upload_url(request: Request, session_id: str) -> str:
     """Return the URL of an upload session."""
     return f"{base_url(request)}/uploads/{session_id}"
@@ -180,7 +241,7 @@ def limits_response(request: Request) -> Response:
 def _announce(request: Request, headers: Mapping[str, str]) -> None:
     """Tell the client where it can resume, if the client and the server can use interim responses."""
     send = request.environ.get("calotype_server.send_interim")
-    if send is not None and read_number(request, _INTEROP) == INTEROP_VERSION:
+    if send is not None and _read_item(request.headers.get(_INTEROP)) == INTEROP_VERSION:
         send(_SUPPORTED, [*headers.items(), (_INTEROP, f"{INTEROP_VERSION}")])
 
 

@@ -6,8 +6,11 @@ the image, the upload is refused before a byte is read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 
+from calotype.api.http.digests import declared_digests
 from calotype.api.http.request import Request
 from calotype.config.messages import quoted
 from calotype.model.fields import InvalidRequest
@@ -29,12 +32,22 @@ class NotOctets(InvalidRequest):
 
 
 class UploadBody:
-    """The body as a Reader that ends at the request's Content-Length."""
+    """The body as a Reader that ends at the request's Content-Length, with the digests in its headers."""
 
     def __init__(self, request: Request):
         self.length: int | None = request.content_length
+        self._request = request
         self._input = request.environ["wsgi.input"]
         self._left = self.length
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The digests of the image that the headers declare if the body is all of it.
+
+        Raises:
+            InvalidRequest: they are malformed.
+        """
+        return declared_digests(self._request)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes of the body.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
+from calotype.api.http.digests import content_digests
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import UploadBody, require_plain
 from calotype.config.messages import quoted
 from calotype.model.errors import WrongOffset
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 from calotype.model.sessions import SessionStatus, UploadSession
-from calotype.stores.errors import SourceTooLarge
 from calotype.stores.measured import BLOCK
 from calotype.transfers.readers import Announced, Source
 from calotype.transfers.sessions.chunks import Chunk
@@ -29,6 +29,7 @@ class Zeros:
 
     def __init__(self, length: int):
         self.length: int | None = length
+        self.digests: Mapping[str, str] = {}
         self._left = length
 
     def read(self, size: int = -1, /) -> bytes:
@@ -77,13 +78,14 @@ def append(
     not received.
 
     Raises:
-        SourceTooLarge: the announced bytes exceed the length of the session; none of them were read.
+        InvalidRequest: Content-Digest is malformed, or contradicts `digests`, those of another header.
         Exception: the errors of `Sessions.write`.
     """
-    end = session.offset + (source.length or 0)
-    if session.length is not None and end > session.length:
-        raise SourceTooLarge(f"The upload has {session.length} bytes, but this request ends at byte {end}.")
     if session.status is SessionStatus.FINISHED and source.length == 0:
         return session
-    chunk = Chunk(session.offset, source, digests or {})
+    declared = content_digests(request)
+    for algorithm, digest in (digests or {}).items():
+        if declared.setdefault(algorithm, digest) != digest:
+            raise InvalidRequest(f"Content-Digest has another {algorithm} digest than Upload-Checksum.")
+    chunk = Chunk(session.offset, source, declared)
     return request.lifecycle.sessions.write(session.id, request.caller, chunk)

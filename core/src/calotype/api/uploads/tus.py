@@ -12,7 +12,7 @@ from pyramid.view import view_config
 
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
-from calotype.api.http.resumption import upload_url
+from calotype.api.http.resumption import leading_to_open_session, upload_url, with_whole_digests
 from calotype.api.uploads import tus_headers
 from calotype.api.uploads.chunks import append, read_content, require_offset
 from calotype.api.uploads.metadata import IMAGE_ID, read_existing, read_metadata, read_new
@@ -105,7 +105,8 @@ def _begin(request: Request) -> UploadSession:
     change = _change(request, given)
     # An image that is created for this upload is of no use without it. A reserved one can be tried again.
     on_failure = Status.KILLED if change.image is None else Status.QUEUED
-    return sessions.begin(change, length, on_failure=on_failure, note=note)
+    with leading_to_open_session(request):
+        return sessions.begin(change, length, on_failure=on_failure, note=note)
 
 
 def _change(request: Request, given: dict[str, str]) -> Change:
@@ -124,7 +125,7 @@ def _change(request: Request, given: dict[str, str]) -> Change:
             raise HTTPForbidden
     draft = read_new(given, request.settings) if image is None else read_existing(given)
     check_formats(draft, image)
-    return Change(request.caller, draft, image)
+    return with_whole_digests(request, Change(request.caller, draft, image))
 
 
 @tus_view(context=TusUpload, method="HEAD", permission=policy.UPLOAD)

@@ -21,6 +21,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
 from calotype.api.http.versions import base_url, version_document
+from calotype.api.http.waiting import when_ready
 from calotype.api.v1 import codec
 from calotype.api.v1.listing import read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
@@ -184,6 +185,7 @@ COMPLETION = UploadForm("v1-queued", Status.KILLED, _document)
 
 @view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
 @view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
+@when_ready
 def meta(context: V1Image, request: Request) -> Response:
     """HEAD /v1/images/ID: the metadata as headers. The Content-Type is not JSON, as there is no document."""
     response = metadata_response(request, context.image, "text/html; charset=UTF-8")

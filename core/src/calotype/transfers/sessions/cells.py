@@ -17,8 +17,7 @@ def grid_for(sizes: PartSizes, length: int | None) -> Grid | None:
         return None
     size = max(CELL, sizes.least)
     if length is not None and sizes.count is not None:
-        needed = -(-length // sizes.count)
-        size = max(size, -(-needed >> 20) << 20)
+        size *= max(1, -(-length // (size * sizes.count)))
     size = size if sizes.most is None else min(size, sizes.most)
     step = None if length is not None or sizes.count is None else max(1, sizes.count // _STEPS)
     return Grid(size, step, sizes.most)

@@ -17,11 +17,12 @@ from calotype.api.http.resumption import (
 )
 from calotype.api.http.uploads import upload_body
 from calotype.api.v2.resources import Actions, TombstoneActions, V2Image
-from calotype.api.v2.views.documents import bodiless_view
+from calotype.api.v2.views.documents import bodiless_view, json_response
 from calotype.model import policy
 from calotype.model.change import Change
 from calotype.model.errors import Conflict, NoData
 from calotype.model.fields import ImageFields, check_formats
+from calotype.model.images import Image
 from calotype.model.states import Status
 
 _SIZE = "X-OpenStack-Image-Size"
@@ -60,9 +61,7 @@ def download(context: V2Image, request: Request) -> Response:
 
     `prefer=STORE,STORE` names the stores to read from first.
     """
-    image = context.image
-    if wanted := request.GET.get("prefer"):
-        image = request.lifecycle.reading.preferring(image, wanted.split(","))
+    image = _preferring(request, context.image)
     try:
         response = image_response(request, image)
     except NoData:
@@ -70,6 +69,24 @@ def download(context: V2Image, request: Request) -> Response:
     if image.checksum:
         response.headers["Content-MD5"] = image.checksum  # clients expect hex, not base64
     return response
+
+
+@bodiless_view(context=V2Image, name="extents", method="GET", permission=policy.DOWNLOAD)
+def extents(context: V2Image, request: Request) -> Response:
+    """GET /v2/images/ID/extents: the ranges with data, and those that are zeros, in order and without gaps.
+
+    `prefer=STORE,STORE` names the stores to ask first.
+    """
+    found = request.lifecycle.reading.extents(_preferring(request, context.image))
+    ranges = [{"start": one.offset, "length": one.length, "zero": not one.is_data} for one in found]
+    return json_response({"extents": ranges})
+
+
+def _preferring(request: Request, image: Image) -> Image:
+    """Return the image with its copies in the order that the request prefers."""
+    if wanted := request.GET.get("prefer"):
+        return request.lifecycle.reading.preferring(image, wanted.split(","))
+    return image
 
 
 @bodiless_view(context=Actions, name="deactivate", method="POST", permission=policy.DEACTIVATE)

@@ -14,6 +14,7 @@ from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.http.versions import base_url, version_document
+from calotype.api.http.waiting import when_ready
 from calotype.api.v2 import codec, patch
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.listing import read_listing
@@ -64,8 +65,9 @@ def create(context: V2Images, request: Request) -> Response:
 
 
 @bodiless_view(context=V2Image, method="GET", permission=policy.VIEW)
+@when_ready
 def show(context: V2Image, request: Request) -> Response:
-    """GET /v2/images/ID: the document of the image."""
+    """GET /v2/images/ID: the document of the image. With `wait=STATUS`, wait for this status first."""
     return json_response(image_document(request, context.image))
 
 

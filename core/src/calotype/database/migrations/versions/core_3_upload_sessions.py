@@ -6,7 +6,7 @@ from sqlalchemy.dialects import mysql
 
 from calotype.database.migrate import exact_text
 
-revision = "core_3_upload_sessions"
+revision = "core_3"
 down_revision = "core_2"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,1 @@
+"""Events: a feed for listeners and waiters, and webhooks. Both read the outbox in the database."""
