@@ -154,7 +154,7 @@ def test_a_push_that_is_stopped_and_goes_on(terminal: Terminal) -> None:
     terminal.wait(r"Run the same command again to go on\.\n\$")
     terminal.type("calotype push debian-12.raw --limit-rate 10M")
     resumed = terminal.wait(r"(?s)again to go on.* [2-5]\d\.\d/60\.0 MiB")
-    done = terminal.wait(r"active +60\.0 MiB")
+    done = terminal.wait(r"(?s)active +60\.0 MiB.*\n\$\Z")
 
     compare("push", [begun, resumed, done])
 
@@ -164,7 +164,7 @@ def test_a_pull(terminal: Terminal) -> None:
     terminal.wait(r"\A\$\Z")
     terminal.type("calotype pull pulled copy.raw --limit-rate 20M")
     begun = terminal.wait(r"[1-5]\d\.\d/60\.0 MiB")
-    done = terminal.wait(r"^size +60\.0 MiB")
+    done = terminal.wait(r"(?s)size +60\.0 MiB\n\$\Z")
 
     compare("pull", [begun, done])
 
@@ -175,6 +175,6 @@ def test_an_import_and_its_phases(terminal: Terminal, web: Web) -> None:
     terminal.type(f"calotype import {url} imported")
     begun = terminal.wait(r"\): \w+(?! \(pending)\b.*\d:\d\d$")
     gate.set()
-    done = terminal.wait(r"active +8\.0 MiB")
+    done = terminal.wait(r"(?s)active +8\.0 MiB.*\n\$\Z")
 
     compare("import", [begun, done])

@@ -16,8 +16,10 @@ from calotype_client.service import ImageService
 from calotype_client.transfers.progress import SILENT, Progress
 from calotype_client.transport.transport import path_of
 
-#: Seconds for which the server holds back its answer, if it can, and between two questions otherwise.
-_HELD, _FIRST, _SLOWEST = 30, 0.5, 5.0
+#: Seconds for which the server holds back its answer, if it can: less if somebody watches the progress.
+_HELD, _WATCHED = 30, 2
+#: Seconds between two questions to a server that cannot, at first and at last.
+_FIRST, _SLOWEST = 0.5, 5.0
 #: Statuses that an image never leaves by itself.
 _ENDED = frozenset({"killed", "deleted", "active", "deactivated"})
 
@@ -38,10 +40,10 @@ def wait(
         Unavailable: it has not got the status after `timeout` seconds.
     """
     end = None if timeout is None else time.monotonic() + timeout
-    pause = _FIRST
+    pause, held = _FIRST, _HELD if progress is SILENT else _WATCHED
     while True:
         asked = time.monotonic()
-        left = _HELD if end is None else min(_HELD, max(0, end - asked))
+        left = held if end is None else min(held, max(0, end - asked))
         try:
             found = service.show(image, wait=status, timeout=max(1, round(left)))
         except NotFound:
