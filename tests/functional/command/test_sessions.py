@@ -59,6 +59,22 @@ def test_a_push_that_ctrl_c_stopped_goes_on_where_it_was(command: Command, serve
     assert states(command) == []
 
 
+def test_a_push_goes_on_in_the_parts_that_it_began_with(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calotype_client.transfers.tus.PART", 8 * MIB)
+    name = unique()
+    command.file("disk.raw", DATA)
+    with command.start("push", "disk.raw", name, "-j", "1", "--limit-rate", "10M") as process:
+        wait_for(lambda: states(command) and b"parts" in states(command)[0].read_bytes())
+        stop(process)
+
+    (pushed,) = command.record("push", "disk.raw", name, "-j", "4")
+
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
+    assert len(command.record("ls", name)) == 1
+
+
 def test_a_file_that_changed_meanwhile_is_sent_anew(command: Command) -> None:
     name = unique()
     path = command.file("disk.raw", DATA)

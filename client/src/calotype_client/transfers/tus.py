@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -17,7 +16,7 @@ from calotype_client.service import ImageService
 from calotype_client.transfers.pacing import Patience
 from calotype_client.transfers.segments import Segment, segments
 from calotype_client.transfers.state import TransferState
-from calotype_client.transfers.uploads import Upload, connections_for
+from calotype_client.transfers.uploads import Upload, connections_for, forget_sessions
 from calotype_client.transfers.workers import Workers
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -31,19 +30,12 @@ _ALIGNED = 1 << 20
 _FINISHED = 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a server offers of tus."""
-
-    extensions: frozenset[str]
-
-
-def offer_of(service: ImageService) -> Offer | None:
-    """Return what the server offers of tus, or None if it does not."""
+def offered(service: ImageService) -> frozenset[str]:
+    """Return the extensions of tus that the server has; nothing if it does not speak tus."""
     answer = service.transport.request("OPTIONS", _UPLOADS, headers=_VERSION)
     if answer.status >= 300 or "1.0.0" not in answer.headers.get("tus-version", "").split(","):
-        return None
-    return Offer(frozenset(answer.headers.get("tus-extension", "").split(",")))
+        return frozenset()
+    return frozenset(answer.headers.get("tus-extension", "").split(","))
 
 
 def send(upload: Upload, image: Image, state: TransferState) -> bool:
@@ -52,15 +44,14 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
     Raises:
         CalotypeError: the server refused, or the connection kept breaking.
     """
-    offer = offer_of(upload.service) if upload.source.size >= SMALLEST else None
-    if offer is None or "creation" not in offer.extensions:
+    extensions = offered(upload.service) if upload.source.size >= SMALLEST else frozenset()
+    if "creation" not in extensions:
         return False
-    count = min(connections_for(upload), upload.source.size // PART)
-    if count < 2 or "concatenation" not in offer.extensions:
-        (part,) = _parts(upload, state, 1, _metadata(upload, image))
-        _Sender(upload, part, Workers()).run()
+    count = min(connections_for(upload), upload.source.size // PART) if "concatenation" in extensions else 1
+    parts = _resumed(upload, state) or _begun(upload, image, state, max(1, count))
+    if len(parts) == 1:
+        _Sender(upload, parts[0], Workers()).run()
         return True
-    parts = _parts(upload, state, count, {"Upload-Concat": "partial"})
     workers = Workers()
     workers.run(_Sender(upload, part, workers).run for part in parts)
     upload.progress.phase(f"join the parts of {image.label}")
@@ -77,12 +68,20 @@ class Part(NamedTuple):
     path: str
 
 
-def _parts(upload: Upload, state: TransferState, count: int, headers: dict[str, str]) -> list[Part]:
-    """Return the parts with their sessions: those of an interrupted upload, or new ones."""
-    known = [Part(*each) for each in state.data.get("parts", ())]
-    if len(known) == count and all(_offset(upload.service, part.path) is not None for part in known):
-        return known
+def _resumed(upload: Upload, state: TransferState) -> list[Part]:
+    """Return the parts of an interrupted upload, or nothing if a part or a session is missing."""
+    parts = [Part(*each) for each in state.data.get("parts", ())]
+    is_whole = bool(parts) and parts[-1].end == upload.source.size
+    if is_whole and all(_offset(upload.service, part.path) is not None for part in parts):
+        return parts
+    forget_sessions(upload.service, state)
+    return []
+
+
+def _begun(upload: Upload, image: Image, state: TransferState, count: int) -> list[Part]:
+    """Return new parts with new sessions. A single one belongs to the image; several are joined later."""
     size = upload.source.size
+    headers = {"Upload-Concat": "partial"} if count > 1 else _metadata(upload, image)
     step = -(-size // count // _ALIGNED) * _ALIGNED
     parts: list[Part] = []
     for start in range(0, size, step):
@@ -127,6 +126,7 @@ class _Sender:
         self._workers = workers
         self._patience = Patience(upload.progress)
         self._position = part.start
+        self._takes_zeros = True
 
     def run(self) -> None:
         """Send what the session does not have; after a broken line, ask it where to go on."""
@@ -160,13 +160,15 @@ class _Sender:
         """Send a segment; of zeros, only their number."""
         transport, length = self._upload.service.transport, f"{segment.end - segment.start}"
         headers = {**_VERSION, "Upload-Offset": f"{segment.start - self._part.start}", "Content-Type": _BYTES}
-        if segment.is_zero:
-            headers["Upload-Zeros"] = length
-            transport.call("PATCH", self._part.path, headers=headers, wait=_FINISHED)
-            self._move(segment.end)
-        else:
-            headers["Content-Length"] = length
-            transport.send("PATCH", self._part.path, self._body(segment), headers)
+        if segment.is_zero and self._takes_zeros:
+            zeros = {**headers, "Upload-Zeros": length}
+            answer = transport.call("PATCH", self._part.path, headers=zeros, wait=_FINISHED)
+            self._takes_zeros = answer.headers.get("upload-offset") == f"{segment.end - self._part.start}"
+            if self._takes_zeros:
+                self._move(segment.end)
+                return
+        headers["Content-Length"] = length
+        transport.send("PATCH", self._part.path, self._body(segment), headers)
 
     def _body(self, segment: Segment) -> Iterator[memoryview]:
         for block in self._upload.blocks(segment.start, segment.end):

@@ -124,7 +124,7 @@ def remove(service: ImageService, image: Image | str, only: str | None = None) -
 
 def forget_sessions(service: ImageService, state: TransferState) -> None:
     """End the upload sessions that an abandoned upload has left, so that they take no quota."""
-    for _, _, path in state.data.get("parts", ()):
+    for _, _, path in state.data.pop("parts", ()):
         try:
             service.transport.request("DELETE", str(path), headers={"Tus-Resumable": "1.0.0"})
         except CalotypeError:
