@@ -75,12 +75,24 @@ def test_dialects_and_metadefs_are_on_and_others_only_if_the_ini_file_has_a_key_
 ) -> None:
     extend("faces", PLAIN)
     extend("alerts", "from calotype.config.options import Options as Base\n" + PLAIN + OPTION)
-    assert names() == ["v1", "v2", "metadefs"]
-    assert names(calotype__extensions="faces") == ["v1", "v2", "metadefs", "faces"]
-    assert names(calotype__extensions="faces, alerts") == ["v1", "v2", "metadefs", "faces", "alerts"]
-    assert names(extension__alerts__word="x") == ["v1", "v2", "metadefs", "alerts"]
-    assert names(extension__metadefs__enabled="false") == ["v1", "v2"]
-    assert names(calotype__extensions="faces", extension__faces__enabled="no") == ["v1", "v2", "metadefs"]
+    assert names() == ["v1", "v2", "uploads", "metadefs"]
+    assert names(calotype__extensions="faces") == ["v1", "v2", "uploads", "metadefs", "faces"]
+    assert names(calotype__extensions="faces, alerts") == [
+        "v1",
+        "v2",
+        "uploads",
+        "metadefs",
+        "faces",
+        "alerts",
+    ]
+    assert names(extension__alerts__word="x") == ["v1", "v2", "uploads", "metadefs", "alerts"]
+    assert names(extension__metadefs__enabled="false") == ["v1", "v2", "uploads"]
+    assert names(calotype__extensions="faces", extension__faces__enabled="no") == [
+        "v1",
+        "v2",
+        "uploads",
+        "metadefs",
+    ]
     assert names(extension__nowhere__enabled="false", calotype__dialects="v2") == ["v2", "metadefs"]
 
 
@@ -122,7 +134,7 @@ def test_an_extension_that_is_missing_installed_twice_or_misnamed_is_refused(ext
     assert "no extension 'fases' is installed (installed: faces, metadefs)" in sentence
     assert "did you mean faces?" in sentence
     assert "extension.fases: no extension 'fases' is installed" in refused(extension__fases__word="x")
-    assert "no dialect 'v3' is installed (installed: v1, v2)" in refused(calotype__dialects="v3")
+    assert "no dialect 'v3' is installed (installed: uploads, v1, v2)" in refused(calotype__dialects="v3")
     extend("Bad-Name", PLAIN)
     assert "must have a name of at most 31 lower-case letters" in refused(calotype__extensions="Bad-Name")
     extend("faces", PLAIN, distribution="calotype-other-faces")

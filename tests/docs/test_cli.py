@@ -18,6 +18,7 @@ import pytest
 
 from calotype_client.cli.failures import CLOSED, EXIT_STATUS
 from calotype_client.cli.main import VERBS, calotype
+from docs import manuals
 from tests.docs.sentences import read_rows
 from tests.support.pages import DOCS, read_blocks
 from tests.support.server import Server, write_ini
@@ -81,6 +82,12 @@ def test_the_exit_statuses_are_those_of_the_code() -> None:
 
     assert rows == {"0", "130", *map(str, EXIT_STATUS.values())}
     assert str(CLOSED) not in rows
+
+
+def test_the_man_pages_are_those_of_the_commands() -> None:
+    written = {path.name: path.read_text() for path in manuals.FOLDER.iterdir()}
+
+    assert written == manuals.pages(), "run: .venv/bin/python docs/manuals.py"
 
 
 def examples(verb: str) -> list[str]:

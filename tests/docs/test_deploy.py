@@ -239,12 +239,12 @@ def test_nginx_passes_events_on_as_they_happen(site: Site) -> None:
         stream = connection.getresponse()
         assert stream.status == 200
         assert stream.readline().startswith(b"retry:")
-        began = time.monotonic()
         made = site.server.post("/images", {**site.token, "x-image-meta-name": "n"})
         assert made.status == 200
+        began = time.monotonic()
         while stream.readline() != b"event: created\n":
             pass
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # the next line that is no event comes after 15 seconds
 
 
 def test_no_spelling_of_metrics_passes_nginx(site: Site) -> None:

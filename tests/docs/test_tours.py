@@ -35,11 +35,7 @@ def read_tour(page: Path) -> tuple[list[str], list[str]]:
     return commands, printed
 
 
-<<<<<<< HEAD
 PAGES = [ROOT / "README.md", *(DOCS / name for name in ("api.md", "events.md", "extents.md", "uploads.md"))]
-=======
-PAGES = [ROOT / "README.md", DOCS / "api.md", DOCS / "uploads.md"]
->>>>>>> w-tus
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,10 +11,12 @@ from tests.security.conftest import StartGuarded
 from tests.security.people import Guarded
 from tests.support.answers import Answer
 from tests.support.server import Server
+from tests.support.uploads import PARTIAL, TusClient
 
 PAGE = "https://dashboard.example.com"
 ELSEWHERE = "https://elsewhere.example.com"
 OCTETS = "application/octet-stream"
+DRAFT = {"Content-Type": PARTIAL, "Upload-Complete": "?1"}
 
 
 def preflight(server: Server, path: str, origin: str = PAGE, headers: str = "X-Auth-Token") -> Answer:
@@ -90,6 +92,32 @@ def test_pages_of_a_named_origin_may_use_the_service_and_others_may_not(start_gu
     for headers in ({}, {"Origin": ELSEWHERE}, {"Origin": "null"}, {"Origin": f"{PAGE}.example.com"}):
         answer = victim.get("/v2/images", headers)
         assert (answer.status, cors_headers(answer), answer.headers["Vary"]) == (200, [], "Origin")
+
+
+def test_pages_may_use_both_protocols_of_resumable_uploads(start_server: StartServer) -> None:
+    """Each header of tus-js-client and of the IETF's draft may be sent, and read in the response."""
+    server = start_server({"calotype.cors_origins": PAGE})
+    sent = (
+        "tus-resumable, upload-length, upload-defer-length, upload-metadata, upload-offset, upload-concat, "
+        "upload-checksum, upload-complete, upload-draft-interop-version, upload-zeros, "
+        "x-http-method-override, x-request-id"
+    )
+    asked = preflight(server, "/uploads", headers=sent)
+    assert (asked.status, asked.headers["Access-Control-Allow-Headers"]) == (204, sent)
+    assert "PATCH" in asked.headers["Access-Control-Allow-Methods"]
+
+    tus = TusClient(server)
+    created = tus.create({"Origin": PAGE, "Upload-Length": "4"}, b"fo")
+    assert exposed(created) >= {"location", "tus-resumable", "upload-offset", "upload-expires"}
+    path = tus.path(created)
+    head = tus.ask("HEAD", path, {"Origin": PAGE})
+    assert exposed(head) >= {"upload-offset", "upload-length", "upload-metadata"}
+    refused = tus.patch(path, 3, b"u", Origin=PAGE)
+    assert (refused.status, exposed(refused) >= {"tus-resumable"}) == (409, True)
+    moved = server.request("PATCH", path, {"Origin": PAGE, **DRAFT, "Upload-Offset": "1"}, b"u")
+    assert (moved.status, exposed(moved) >= {"upload-offset", "upload-complete"}) == (409, True)
+    options = tus.ask("OPTIONS", "/uploads", {"Origin": PAGE})
+    assert exposed(options) >= {"tus-version", "tus-extension", "tus-max-size"}
 
 
 def test_with_identity_none_pages_of_a_named_origin_are_served(start_server: StartServer) -> None:

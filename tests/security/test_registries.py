@@ -89,9 +89,10 @@ def test_r_13_neither_a_filter_nor_a_sort_key_reveals_a_hidden_column(guarded: G
 
 
 def readable_paths(image_id: str) -> list[str]:
-    """Return the path of every GET request that the page on requests lists."""
+    """Return the path of every GET request that the page on requests lists, except the endless stream."""
     page = (ROOT / "docs/requests.md").read_text()
     paths = re.findall(r"^\| `GET` \| `(/[^`]*)` \|", page, re.MULTILINE)
+    paths.remove("/events")
     schemas = [("schemas/NAME", "schemas/image"), ("schemas/metadefs/NAME", "schemas/metadefs/namespace")]
     for old, new in (("/ID", f"/{image_id}"), *schemas):
         paths = [path.replace(old, new) for path in paths]

@@ -88,7 +88,7 @@ class Client(ImageService):
         Raises:
             ChecksumMismatch: the bytes changed on their way; the copy is removed.
         """
-        return relay.relay(self, image, other, options, progress)
+        return relay.relay(relay.Source(self, image, options, progress), other)
 
     def wait(self, image: Image, status: str = "active", timeout: float | None = None) -> Image:
         """Return the image when it has the status.

@@ -162,7 +162,7 @@ def _object(document: object, kind: str, required: tuple[str, ...]) -> Mapping[s
     return document
 
 
-def listed(document: object, key: str) -> list[object]:
+def listed(document: object, key: str) -> list[Any]:
     """Return the list below the key of a JSON document; raises ProtocolError."""
     found = document.get(key) if isinstance(document, dict) else None
     if not isinstance(found, list):

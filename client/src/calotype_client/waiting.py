@@ -75,8 +75,8 @@ def _report(service: ImageService, image: Image, task: Task | None, progress: Pr
         done, size = found.get("bytes"), found.get("total")
         words = str(found.get("phase") or words)
         if isinstance(done, int) and isinstance(size, int):
-            words = f"{words}: {done} of {size} bytes"
-    progress.phase(words)
+            words = f"{words}, {100 * done // max(1, size)} %"
+    progress.phase(f"{image.label}: {words}")
 
 
 def wait_for_copies(service: ImageService, image: Image, progress: Progress = SILENT) -> Image:

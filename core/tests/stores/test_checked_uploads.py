@@ -159,7 +159,18 @@ def test_a_source_that_meets_its_expectations_is_stored(demands):
 
 
 def test_a_digest_that_is_not_computed_is_not_compared():
-    assert add(checked(), digests={"sha512": "0"})
+    assert CheckedStore(Bent(), algorithms=("sha256",)).add(
+        "k", Trickle(DATA), Expectations(digests={"md5": "0"})
+    )
+
+
+def test_sha512_is_computed_only_if_it_is_declared():
+    declared = Expectations(digests={"sha512": hashlib.sha512(DATA).hexdigest()})
+
+    assert set(checked().add("k", Trickle(DATA), declared).digests) == {"sha256", "md5", "sha512"}
+    assert set(checked().add("k", Trickle(DATA)).digests) == {"sha256", "md5"}
+    with pytest.raises(SourceMismatch, match="did not match"):
+        add(checked(), digests={"sha512": "0"})
 
 
 def test_if_a_source_fails_the_driver_gets_source_broken():

@@ -45,8 +45,6 @@ class Channel(HTTPChannel):
 
     #: The task whose request has paused; None if no request is in a pause.
     paused: Task | None = None
-    #: The task that runs, or that has paused.
-    _task: Task | None = None
     #: True from the arrival of a request until its worker has given the connection back to the loop.
     is_served = False
     #: True if the client may still be sending when the response ends, and so needs time to read it.
@@ -104,38 +102,38 @@ class Channel(HTTPChannel):
     def service(self) -> None:
         """Run the first pending request, or continue it after a pause. A worker calls this."""
         self.server.task_dispatcher.serving.channel = self
-        resumed, self.paused = self.paused is not None, None
+        request, resumed, self.paused = self.requests[0], self.paused is not None, None
         try:
             with self.server.task_dispatcher.turn():
-                request = self.requests[0]
                 self._lingers = request.streamed or request.error is not None
                 if request.reads_body and not resumed:
                     self._serve_with_body(request)
                 else:
                     super().service()
         except Paused:
-            self._rest()
+            self._rest(request)
         else:
-            self._end_task()
+            self._end_task(request)
 
     def task_class(self, channel: Channel, request: RequestParser) -> Task:
         """Return the task for a request: after a pause, the task that has paused. waitress calls this."""
-        self._task = self._task or Task(self, request)
-        return self._task
+        request.task = request.task or Task(self, request)
+        return request.task
 
-    def _end_task(self) -> None:
-        task, self._task = self._task, None
+    def _end_task(self, request: RequestParser) -> None:
+        """Tell a request that it has ended. By then, a worker may run the next one of the connection."""
+        task, request.task = request.task, None
         if task is not None:
             try:
                 task.pause.end()
             except Exception:
                 self.logger.exception("Exception at the end of %s", task.request.path)
 
-    def _rest(self) -> None:
+    def _rest(self, request: RequestParser) -> None:
         """Leave the request to the loop, until it is woken. Its worker calls this, as the last step."""
-        self.paused = self._task
+        self.paused = task = request.task
         self.server.pull_trigger()
-        if self._task is not None and not self._task.pause.rest():
+        if task is not None and not task.pause.rest():
             self.resume()
 
     @property

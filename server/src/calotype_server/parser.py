@@ -26,6 +26,7 @@ from calotype_server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from calotype_server.callers import Caller
+    from calotype_server.task import Task
     from calotype_server.workers import Slot
 
 #: Headers that may occur only once.
@@ -79,6 +80,8 @@ class RequestParser(HTTPRequestParser):
     wants_continue = False
     #: True if the body is a document, such as JSON. Documents are small, so they have a timeout of their own.
     is_document = False
+    #: The task that runs the request, or that has paused.
+    task: Task | None = None
     #: The sender; None until `Channel.caller` is first read.
     caller: Caller | None = None
     #: The bytes of a streamed body that arrived with the head.

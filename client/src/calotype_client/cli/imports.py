@@ -19,7 +19,7 @@ from calotype_client.cli.transfer_options import rate_option, read_options
 from calotype_client.client import Client
 from calotype_client.errors import CalotypeError, NotSupported
 from calotype_client.images import Image
-from calotype_client.transfers.relay import fields_of, relay
+from calotype_client.transfers.relay import Source, fields_of, relay
 from calotype_client.transfers.uploads import name_of
 from calotype_client.waiting import wait, wait_for_copies
 
@@ -119,7 +119,7 @@ def _copy_to_server(
     fields = replace(fields_of(image), visibility=given["visibility"])
     if target.name:
         fields = replace(fields, name=target.name)
-    return relay(client, image, target.client, read_options(given), progress, fields)
+    return relay(Source(client, image, read_options(given), progress), target.client, fields)
 
 
 COMMANDS = {"import": import_, "copy": copy}

@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 
 import click
 
-from calotype_client.cli.printing import printable
+from calotype_client.cli.printing import human_size, printable
 from calotype_client.transfers.progress import SILENT, Progress
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: Seconds between two updates.
 _BAR, _LINE = 0.1, 0.5
-#: Width below which a bar shows only what matters most.
-_NARROW = 70
+#: Widths below which a line shows only what matters most, and above which the bar fills the line.
+_NARROW, _WIDE = 70, 120
 
 
 def progress_option(command: Command) -> Command:
@@ -110,62 +110,76 @@ class _Bar(_Counting):
     """A bar with bytes, rate and time left, and below it what the server does."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as RichProgress
-
         super().__init__(_BAR)
-        console = Console(stderr=True, highlight=False)
-        self._bar = RichProgress(
-            *_columns(console.width), console=console, refresh_per_second=8, transient=False
-        )
+        self._bar: Any = None
         self._task: Any = None
 
     def __enter__(self) -> _Bar:
-        self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self.show()  # the last line says what was transferred, not what was done at its end
+            self._bar.stop()
 
     def begin(self, description: str, size: int | None) -> None:
         """Begin a bar."""
+        from rich.console import Console
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True, highlight=False)
+        columns = _columns(console.width) if size is not None else _columns_without_size()
+        self._bar = RichProgress(*columns, console=console, refresh_per_second=8)
         self._task = self._bar.add_task(_words(description), total=size)
+        self._bar.start()
         super().begin(description, size)
 
     def phase(self, description: str) -> None:
         """Show what happens now instead of what is transferred."""
-        if self._task is not None:
+        if self._bar is not None:
             self._bar.update(self._task, description=_words(description))
 
     def show(self) -> None:
         """Update the bar."""
-        if self._task is not None:
+        if self._bar is not None:
             self._bar.update(
                 self._task, description=_words(self.description), completed=max(0, self.transferred)
             )
 
 
 def _columns(width: int) -> list[Any]:
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     words = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
     if width < _NARROW:
-        return [words, TaskProgressColumn(), TransferSpeedColumn()]
+        return [words, TaskProgressColumn(), _rate()]
     return [
         words,
-        BarColumn(bar_width=None if width > 120 else 14),
+        BarColumn(bar_width=None if width > _WIDE else 14),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        _rate(),
         TimeRemainingColumn(compact=True),
     ]
+
+
+def _columns_without_size() -> list[Any]:
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return [SpinnerColumn("line"), TextColumn("{task.description}"), _rate(), TimeElapsedColumn()]
+
+
+def _rate() -> Any:
+    """Return a column with the bytes in a second, in the units of the other columns."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{human_size(int(speed))}/s" if speed else "")
+
+    return Rate()
 
 
 def _words(description: str) -> str:

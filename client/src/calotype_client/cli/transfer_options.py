@@ -42,16 +42,14 @@ def transfer_options(command: Command) -> Command:
         "-j",
         "--connections",
         type=click.IntRange(1, 16),
-        default=4,
-        show_default=True,
-        help="Connections at the same time, if the server can.",
+        help="Most connections at the same time. Without it, a pull has 4, and a push 4 over a long line.",
     )(command)
 
 
 def read_options(given: Mapping[str, Any]) -> TransferOptions:
     """Return the options of a transfer that a command line has."""
     return TransferOptions(
-        connections=given.get("connections", 1),
+        connections=given.get("connections"),
         rate=given.get("rate"),
         store=given.get("store"),
         resume=not given.get("no_resume"),

@@ -22,6 +22,7 @@ from calotype_client.transfers.state import TransferState
 from calotype_client.transfers.workers import Workers
 from calotype_client.transport.transport import BLOCK, path_of
 
+_CONNECTIONS = 4
 #: Most bytes of one request if there are several connections, and the seconds between two saved states.
 _RUN, _SAVED = 32 << 20, 1.0
 #: Zeros up to this number are fetched, too, because another request would cost more.
@@ -104,7 +105,7 @@ class Download:
         self._image = image
         self._size = image.size or 0
         self._part = part
-        self._connections = options.connections
+        self._connections = options.connections or _CONNECTIONS
         self._progress = progress
         self._rate = RateLimit(options.rate)
         self._lock = threading.Lock()

@@ -42,24 +42,28 @@ def fields_of(image: Image) -> ImageFields:
     )
 
 
-def relay(
-    service: ImageService,
-    image: Image,
-    other: ImageService,
-    options: TransferOptions,
-    progress: Progress,
-    fields: ImageFields | None = None,
-) -> Image:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The image that is copied, and how it is read."""
+
+    service: ImageService
+    image: Image
+    options: TransferOptions
+    progress: Progress
+
+
+def relay(source: Source, other: ImageService, fields: ImageFields | None = None) -> Image:
     """Copy an image with its fields to another server, and return the copy.
 
     Raises:
         ChecksumMismatch: the bytes changed on their way; the copy is removed.
     """
+    image = source.image
     check_active(image)
     copy = other.create(fields or fields_of(image))
-    progress.begin(f"copy {image.label}", image.size)
+    source.progress.begin(f"copy {image.label}", image.size)
     try:
-        digests = _send(_Source(service, image, options, progress), other, copy)
+        digests = _send(source, other, copy)
         stored = other.show(copy)
         for checked in (image, stored):
             for digest in digests:
@@ -71,17 +75,7 @@ def relay(
     return stored
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The image that is read."""
-
-    service: ImageService
-    image: Image
-    options: TransferOptions
-    progress: Progress
-
-
-def _send(source: _Source, other: ImageService, copy: Image) -> list[StreamDigest]:
+def _send(source: Source, other: ImageService, copy: Image) -> list[StreamDigest]:
     """Send the bytes, again from the beginning if the connection breaks, and return their digests."""
     algorithms = {source.image.hash_algorithm or "sha256", usual_algorithm(other)}
     patience = Patience(source.progress, tries=4)

@@ -17,7 +17,7 @@ from calotype_client.service import ImageService
 from calotype_client.transfers.pacing import Patience
 from calotype_client.transfers.segments import Segment, segments
 from calotype_client.transfers.state import TransferState
-from calotype_client.transfers.uploads import Upload
+from calotype_client.transfers.uploads import Upload, connections_for
 from calotype_client.transfers.workers import Workers
 
 _VERSION = {"Tus-Resumable": "1.0.0"}
@@ -55,7 +55,7 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
     offer = offer_of(upload.service) if upload.source.size >= SMALLEST else None
     if offer is None or "creation" not in offer.extensions:
         return False
-    count = min(upload.options.connections, upload.source.size // PART)
+    count = min(connections_for(upload), upload.source.size // PART)
     if count < 2 or "concatenation" not in offer.extensions:
         (part,) = _parts(upload, state, 1, _metadata(upload, image))
         _Sender(upload, part, Workers()).run()
@@ -89,7 +89,7 @@ def _parts(upload: Upload, state: TransferState, count: int, headers: dict[str, 
         end = min(start + step, size)
         given = {**_VERSION, "Upload-Length": f"{end - start}", **headers}
         answer = upload.service.transport.call("POST", _UPLOADS, headers=given)
-        parts.append(Part(start, end, _path(upload.service, answer.headers.get("location", ""))))
+        parts.append(Part(start, end, session_path(upload.service, answer.headers.get("location", ""))))
         state.save(parts=parts)
     return parts
 
@@ -100,7 +100,7 @@ def _metadata(upload: Upload, image: Image) -> dict[str, str]:
     return {"Upload-Metadata": ",".join(pairs)}
 
 
-def _path(service: ImageService, location: str) -> str:
+def session_path(service: ImageService, location: str) -> str:
     """Return the path of a session; raises ProtocolError if it is on another server."""
     endpoint = service.transport.endpoint
     absolute = urljoin(f"{endpoint}{_UPLOADS}", location)

@@ -24,6 +24,8 @@ from calotype_client.transfers.state import TransferState
 _AHEAD = 64 << 20
 #: Seconds for which a server may take a dead upload for a running one.
 _LINGERING = 30.0
+#: Connections of an upload over a long line, and the round trip in seconds below which a line is short.
+_CONNECTIONS, _SHORT = 4, 0.003
 _SUFFIXES = frozenset({"qcow2", "raw", "img", "iso", "vmdk", "vhd", "vhdx", "vdi"})
 
 
@@ -56,6 +58,17 @@ class Upload:
             done = self._done
         self.digest.allow(done + _AHEAD)
         self.progress.advance(count)
+
+
+def connections_for(upload: Upload) -> int:
+    """Return how many connections the upload should have, if the caller has not chosen.
+
+    A server has to read parts that arrive at the same time once more, for the digest of the whole. That costs
+    more than several connections gain, unless the line is long.
+    """
+    if upload.options.connections is not None:
+        return upload.options.connections
+    return _CONNECTIONS if upload.service.transport.round_trip() > _SHORT else 1
 
 
 def prepare(source: SourceFile, fields: ImageFields) -> ImageFields:

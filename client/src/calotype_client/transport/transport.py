@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -67,6 +68,20 @@ class Transport:
     def endpoint(self) -> str:
         """Return the base URL of the server, without a version and a slash at the end."""
         return self._auth.endpoint()
+
+    def round_trip(self) -> float:
+        """Return the seconds in which the server's machine accepts a connection; 0 if it does not.
+
+        This is the time of the network alone: no program of the server is asked.
+        """
+        url = urlsplit(self.endpoint)
+        began = time.monotonic()
+        try:
+            port = url.port or (443 if url.scheme == "https" else 80)
+            socket.create_connection((url.hostname or "", port), timeout=_CONNECT).close()
+        except OSError:
+            return 0.0
+        return time.monotonic() - began
 
     def request(
         self,

@@ -12,8 +12,9 @@ from pydantic import ByteSize, Field, SecretStr, ValidationInfo, field_validator
 
 from calotype.config.addresses import CORS_HEADERS, Origin, Place
 from calotype.config.event_settings import EventSettings
+from calotype.config.format_lists import chosen_formats
 from calotype.config.interpolation import SettingsError
-from calotype.config.messages import did_you_mean, located
+from calotype.config.messages import located
 from calotype.config.quantities import Seconds, Size
 
 
@@ -304,19 +305,7 @@ class Settings(EventSettings):
     @field_validator("disk_formats", "container_formats")
     @classmethod
     def _are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Return the formats that the value lists, or the known ones and those that it adds."""
-        known = cls.model_fields[str(info.field_name)].default
-        listed = [name for name in value if not name.startswith("+")]
-        added = [name[1:] for name in value if name.startswith("+")]
-        for name in listed:
-            if name not in known:
-                raise ValueError(
-                    f"'{name}' is not a known format{did_you_mean(name, known)}: "
-                    f"write +{name} to add a format of your own"
-                )
-        if "" in added:
-            raise ValueError("'+' names no format: write +NAME")
-        return tuple(dict.fromkeys([*(known if added and not listed else listed), *added]))
+        return chosen_formats(value, cls.model_fields[str(info.field_name)].default)
 
     def tokens_path(self) -> Path:
         """Return the path of the file of static tokens.

@@ -24,12 +24,10 @@ from calotype.model.states import Status, can_become
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two reads of the outbox while somebody listens.
+#: Seconds between two reads of the outbox. Nothing is read while nobody listens.
 INTERVAL = 0.25
 #: Seconds between two reads of the progress of transfers.
 _PROGRESS_INTERVAL = 1.0
-#: Seconds after which a process without listeners checks whether it must end.
-_IDLE = 1.0
 #: Maximum number of events that wait for a listener. Then its stream ends, and it can resume.
 _WAITING_MAX = 1000
 #: Number of listeners that are woken at once, and seconds before the next ones are. An event for many
@@ -143,7 +141,6 @@ class Feed:
         self._subscriptions: set[Subscription] = set()
         self._callers: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._is_wanted = threading.Event()
         self._is_failing = False
         #: Events that were read, but not passed on, because the database failed in between.
         self._unsent: list[Event] = []
@@ -176,7 +173,6 @@ class Feed:
             subscription = Subscription(ask, wake, self.position, newest, due)
             self._subscriptions.add(subscription)
             self._callers[ask.counts_as] += 1
-        self._is_wanted.set()
         return subscription
 
     def end(self, subscription: Subscription) -> None:
@@ -188,13 +184,7 @@ class Feed:
                 self._callers += Counter()  # forget callers without subscriptions
 
     def run(self) -> bool:
-        """Pass on the events that are new, and wake those whose time has come; return False.
-
-        If nobody listens, wait until somebody does, but at most a second.
-        """
-        if not self._subscriptions:
-            self._is_wanted.clear()
-            self._is_wanted.wait(0 if self._subscriptions else _IDLE)
+        """Pass on the events that are new, and wake those whose time has come; return False."""
         if self._subscriptions:
             self._pass_on()
             now = time.monotonic()

@@ -135,7 +135,7 @@ class NewSessions:
             SessionStatus.COMPLETE if length == 0 else SessionStatus.OPEN,
             offset=0,
             length=length,
-            expires=self._receiver.expiry(),
+            expires=self._receiver.committer.expiry(),
             project=caller.project,
             user=caller.user,
             lease_until=self._leases.end(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from calotype.database.database import Database
@@ -104,18 +104,18 @@ def progress_of(database: Database, image: Image) -> ImageProgress:
     return ImageProgress(image, phase, tuple(_stores(image, job, transfers)), job.message if job else "")
 
 
-def _phase(image: Image, job: Job | None, transfers: Iterable[Transfer]) -> Phase:
+def _phase(image: Image, job: Job | None, transfers: Sequence[Transfer]) -> Phase:
     is_open = job is not None and job.is_open
     if is_open and job is not None and job.kind is JobKind.COPY:
         return Phase.COPYING
     if is_open and image.status in (Status.QUEUED, Status.SAVING):
         return Phase.IMPORTING
-    if image.status is Status.UPLOADING and not any(transfers):
+    if image.status is Status.UPLOADING and not transfers:
         return Phase.WAITING  # the bytes are staged, and wait for the import
     return _PHASES.get(image.status, Phase.IDLE)
 
 
-def _stores(image: Image, job: Job | None, transfers: Iterable[Transfer]) -> Iterator[StoreProgress]:
+def _stores(image: Image, job: Job | None, transfers: Sequence[Transfer]) -> Iterator[StoreProgress]:
     moving = {one.store: one for one in transfers}
     stored = {one.store for one in image.locations}
     for store in sorted(stored):

@@ -20,7 +20,7 @@ from calotype.model.policy import Caller
 from calotype.model.sessions import TAKING, SessionStatus, UploadSession
 from calotype.stores.catalog import Catalog
 from calotype.transfers.sessions.chunks import Chunk
-from calotype.transfers.sessions.receiving import Writing
+from calotype.transfers.sessions.committing import Writing
 from calotype.transfers.sessions.upkeep import SessionUpkeep
 from calotype.transfers.sessions.writers import Writers
 from calotype.transfers.uploads import Uploads
@@ -71,7 +71,7 @@ class Sessions(NewSessions):
             require_taking(session)
             if chunk.alone and chunk.offset != session.offset:
                 raise WrongOffset(session.offset, chunk.offset)
-            writer, expires = secrets.token_hex(16), self._receiver.expiry()
+            writer, expires = secrets.token_hex(16), self._receiver.committer.expiry()
             alone = {"writer": writer} if chunk.alone else {}
             unit.sessions.change(session.id, {"expires": expires, **alone})
             return Writing(replace(session, expires=expires), image, chunk, writer, stop)
@@ -96,7 +96,7 @@ class Sessions(NewSessions):
                 raise WrongLength(f"The length of this upload is {known} bytes, not {length}.")
             if length < (held := unit.sessions.end_of_parts(session.id)):
                 raise WrongLength(f"The upload cannot have {length} bytes, because {held} have arrived.")
-            session = self._receiver.count(unit, session, image, length)
+            session = self._receiver.committer.count(unit, session, image, length)
             status = SessionStatus.COMPLETE if session.offset == length else SessionStatus.OPEN
             values = {"length": length, "status": status, "counted": session.counted}
             unit.sessions.change(session.id, {**values, "lease_until": self._leases.end()})

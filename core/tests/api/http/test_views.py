@@ -34,6 +34,7 @@ OPEN = {
     "Root metrics",
     "Root readyz",
     "Root versions",
+    "Uploads ",
     "V1SharedWith ",
     "V1Tombstone ",
     "V2 ",

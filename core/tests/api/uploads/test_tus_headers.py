@@ -22,6 +22,7 @@ from calotype.config.settings import Settings
 from calotype.model.fields import InvalidRequest, RequestTooLarge
 
 SETTINGS = Settings.model_validate({"sqlalchemy.url": "sqlite://"})
+ID = "00000000-0000-4000-8000-00000000dead"
 KEYS = st.from_regex(r"[!-+\--~]{1,20}", fullmatch=True)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 IDS = st.uuids().map(str)

@@ -95,7 +95,7 @@ def test_a_worker_leaves_a_session_alone_as_long_as_its_lease_may_be_valid(bench
 
 def test_a_process_that_dies_while_it_writes_loses_only_the_piece_on_its_way(bench, monkeypatch):
     session = bench.begin(len(DATA))
-    commit = bench.lifecycle.sessions._receiver._commit
+    commit = bench.lifecycle.sessions._receiver.commit
     calls = []
 
     def die(*arguments):
@@ -105,7 +105,7 @@ def test_a_process_that_dies_while_it_writes_loses_only_the_piece_on_its_way(ben
         return commit(*arguments)
 
     with monkeypatch.context() as dying:
-        dying.setattr(bench.lifecycle.sessions._receiver, "_commit", die)
+        dying.setattr(bench.lifecycle.sessions._receiver, "commit", die)
         dying.setattr(bench.lifecycle.sessions._receiver.spool, "cancel", lambda parts: None)
         with pytest.raises(Died):
             bench.write(session, 0, DATA)

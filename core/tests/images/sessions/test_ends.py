@@ -260,6 +260,23 @@ def test_an_image_that_is_deleted_during_the_assembly_leaves_nothing(bench, monk
     bench.assert_nothing_left()
 
 
+def test_an_image_that_is_given_away_during_the_assembly_stays_without_bytes(bench, monkeypatch):
+    session = bench.begin(len(DATA))
+    bench.write(session, 0, DATA)
+    keep = bench.lifecycle.sessions._assembler._keep
+
+    def give_away_first(*arguments):
+        bench.update(bench.database.find(session.image_id), ImageFields(fields={"owner": "elsewhere"}))
+        return keep(*arguments)
+
+    monkeypatch.setattr(bench.lifecycle.sessions._assembler, "_keep", give_away_first)
+    with pytest.raises(SessionEnded, match="another project"):
+        bench.finish(session)
+
+    assert bench.status(session.image_id) == "queued"
+    bench.assert_nothing_left()
+
+
 def test_the_audit_trail_has_the_beginning_and_the_end_of_a_session(bench):
     session = half(bench)
     bench.write(session, 1500, DATA[1500:])

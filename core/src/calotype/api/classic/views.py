@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.renderers import render_to_response
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
@@ -139,7 +140,7 @@ def _change(request: Request, image: Image | None) -> Change:
 
 
 def _record(request: Request, image: Image) -> Response:
-    return Response(json={"image": codec.image_detail(image)})
+    return render_to_response("json", {"image": codec.image_detail(image)}, request)
 
 
 #: The form of uploads that create an image, or complete a reserved one.

@@ -1,8 +1,8 @@
 """Digests of an image's bytes in headers (RFC 9530), which uploads declare and downloads ask for.
 
 `Repr-Digest` is the digest of a whole image, and `Content-Digest` that of the body of one message. The body
-of an upload is a whole image, so there both mean the same. MD5 and the other algorithms that the RFC calls
-insecure are ignored, and so are unknown ones.
+of an ordinary upload is a whole image, so there both mean the same. MD5 and the other algorithms that the RFC
+calls insecure are ignored, and so are unknown ones.
 """
 
 from __future__ import annotations
@@ -42,6 +42,28 @@ def declared_digests(request: Request) -> dict[str, str]:
                     "image, so both are the digest of the same bytes."
                 )
     return declared
+
+
+def content_digests(request: Request) -> dict[str, bytes]:
+    """Return the digests that a request declares for its own body: name in `hashlib` -> digest.
+
+    Raises:
+        InvalidRequest: the header is malformed.
+    """
+    found = _read_digests(_CONTENT, request.headers.get(_CONTENT, ""))
+    return {algorithm: bytes.fromhex(digest) for algorithm, digest in found.items()}
+
+
+def whole_digests(request: Request) -> dict[str, str]:
+    """Return the SHA-256 in hex that a request declares for an image that arrives in parts, by its name.
+
+    Raises:
+        InvalidRequest: the header is malformed, or has only a digest that is not computed for such an image.
+    """
+    found = _read_digests(_WHOLE, request.headers.get(_WHOLE, ""))
+    if found and "sha256" not in found:
+        raise InvalidRequest(f"{_WHOLE} of a resumable upload needs sha-256, because no other is computed.")
+    return {algorithm: digest for algorithm, digest in found.items() if algorithm == "sha256"}
 
 
 def wanted_digests(request: Request, image: Image, *, partial: bool = False) -> list[tuple[str, str]]:

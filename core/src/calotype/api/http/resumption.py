@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import http_sf
 from pyramid.config import Configurator
 from pyramid.response import Response
 
+from calotype.api.http.digests import content_digests, whole_digests
 from calotype.api.http.problems import Problem
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
@@ -41,11 +43,8 @@ PROBLEMS = "https://iana.org/assignments/http-problem-types#"
 
 _INTEROP = "Upload-Draft-Interop-Version"
 _SUPPORTED = "104 Upload Resumption Supported"
-
-# An item of RFC 9651, a boolean or an integer, with parameters that have no meaning here.
-_PARAMETERS = r"(?:; *[a-z*][a-z0-9_.*-]*(?:=[^;, ]+)?)*"
-_BOOLEAN = re.compile(rf"\?([01]){_PARAMETERS}", re.ASCII)
-_INTEGER = re.compile(rf"([0-9]{{1,15}}){_PARAMETERS}", re.ASCII)
+#: Maximum length of a header that has one value, in characters. A longer one counts as invalid.
+_ITEM_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +62,26 @@ class UploadForm:
 
 def read_complete(request: Request) -> bool | None:
     """Return the value of Upload-Complete, or None if it is missing or invalid."""
-    found = _BOOLEAN.fullmatch(request.headers.get(COMPLETE, "").strip(" "))
-    return None if found is None else found[1] == "1"
+    value = _read_item(request, COMPLETE)
+    return value if isinstance(value, bool) else None
 
 
 def read_number(request: Request, name: str) -> int | None:
-    """Return the value of a header that has one integer, or None if it is missing or invalid."""
-    found = _INTEGER.fullmatch(request.headers.get(name, "").strip(" "))
-    return None if found is None else int(found[1])
+    """Return the value of a header that has one number, or None if it is missing or invalid."""
+    value = _read_item(request, name)
+    return value if type(value) is int and value >= 0 else None
+
+
+def _read_item(request: Request, name: str) -> Any:
+    """Return the value of an item (RFC 9651 3.3) without its parameters, or None if there is none."""
+    text = request.headers.get(name, "")
+    if not text or len(text) > _ITEM_MAX:
+        return None
+    try:
+        value, _ = http_sf.parse(text.encode("latin-1"), tltype="item")
+    except ValueError:
+        return None
+    return value
 
 
 def is_resumable(request: Request) -> bool:
@@ -104,16 +115,27 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
         return form.respond(request, request.lifecycle.upload(change, body, on_failure=form.on_failure))
     sessions = request.lifecycle.sessions
     request.error_headers.update({COMPLETE: "?0", LIMIT: limits(request)})
+    chunk = Chunk(0, body, content_digests(request))
+    change = with_whole_digests(request, change)
     note = json.dumps({"form": form.name})
     with leading_to_open_session(request):
         session = sessions.begin(change, read_length(request, body), on_failure=form.on_failure, note=note)
     announced = {"Location": upload_url(request, session.id), LIMIT: limits(request, session)}
     request.error_headers.update(announced)
     _announce(request, announced)
-    session = sessions.write(session.id, request.caller, Chunk(0, body))
+    session = sessions.write(session.id, request.caller, chunk)
     if read_complete(request):
         return finish(request, session)
     return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
+
+
+def with_whole_digests(request: Request, change: Change) -> Change:
+    """Return a change that also demands the digest in Repr-Digest.
+
+    Raises:
+        InvalidRequest: see `whole_digests`.
+    """
+    return change.with_fields(digests={**change.fields.digests, **whole_digests(request)})
 
 
 def read_length(request: Request, content: Source, offset: int = 0) -> int | None:
@@ -122,14 +144,13 @@ def read_length(request: Request, content: Source, offset: int = 0) -> int | Non
     Raises:
         Problem: the headers tell different lengths.
     """
-    declared = read_number(request, LENGTH)
-    end = None if content.length is None else offset + content.length
-    is_last = read_complete(request)
-    if declared is None:
-        return end if is_last else None
-    if end is not None and (end > declared or (is_last and end < declared)):
+    declared, is_last = read_number(request, LENGTH), read_complete(request)
+    if content.length is None:
+        return declared
+    end = offset + content.length
+    if declared is not None and (end > declared or (is_last and end < declared)):
         raise inconsistent_length(f"{LENGTH} is {declared}, but the content ends at byte {end}.")
-    return declared
+    return end if declared is None and is_last else declared
 
 
 def inconsistent_length(message: str) -> Problem:

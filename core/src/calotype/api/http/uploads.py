@@ -6,6 +6,8 @@ the image, the upload is refused before a byte is read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyramid.httpexceptions import HTTPUnsupportedMediaType
 
 from calotype.api.http.digests import declared_digests
@@ -34,9 +36,18 @@ class UploadBody:
 
     def __init__(self, request: Request):
         self.length: int | None = request.content_length
-        self.digests = declared_digests(request)
+        self._request = request
         self._input = request.environ["wsgi.input"]
         self._left = self.length
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The digests of the image that the headers declare if the body is all of it.
+
+        Raises:
+            InvalidRequest: they are malformed.
+        """
+        return declared_digests(self._request)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes of the body.
@@ -71,7 +82,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
 
     Raises:
         NotOctets: the Content-Type is not application/octet-stream, or is missing where it is required.
-        InvalidRequest: the body is only a part of the image (RFC 9110 14.5), or its digests are malformed.
+        InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
     if (given := request.media_type) != OCTETS and (needs_type or given):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
+from calotype.api.http.digests import content_digests
 from calotype.api.http.request import Request
 from calotype.api.http.uploads import UploadBody, require_plain
 from calotype.config.messages import quoted
@@ -76,9 +77,15 @@ def append(
     To add nothing to a finished session is no error, because a client repeats a request whose response it has
     not received.
 
-    Raises the errors of `Sessions.write`.
+    Raises:
+        InvalidRequest: Content-Digest is malformed, or contradicts `digests`, those of another header.
+        Exception: the errors of `Sessions.write`.
     """
     if session.status is SessionStatus.FINISHED and source.length == 0:
         return session
-    chunk = Chunk(session.offset, source, digests or {})
+    declared = content_digests(request)
+    for algorithm, digest in (digests or {}).items():
+        if declared.setdefault(algorithm, digest) != digest:
+            raise InvalidRequest(f"Content-Digest has another {algorithm} digest than Upload-Checksum.")
+    chunk = Chunk(session.offset, source, declared)
     return request.lifecycle.sessions.write(session.id, request.caller, chunk)

@@ -12,7 +12,7 @@ from pyramid.view import view_config
 
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
-from calotype.api.http.resumption import leading_to_open_session, upload_url
+from calotype.api.http.resumption import leading_to_open_session, upload_url, with_whole_digests
 from calotype.api.uploads import tus_headers
 from calotype.api.uploads.chunks import append, read_content, require_offset
 from calotype.api.uploads.metadata import IMAGE_ID, read_existing, read_metadata, read_new
@@ -125,7 +125,7 @@ def _change(request: Request, given: dict[str, str]) -> Change:
             raise HTTPForbidden
     draft = read_new(given, request.settings) if image is None else read_existing(given)
     check_formats(draft, image)
-    return Change(request.caller, draft, image)
+    return with_whole_digests(request, Change(request.caller, draft, image))
 
 
 @tus_view(context=TusUpload, method="HEAD", permission=policy.UPLOAD)

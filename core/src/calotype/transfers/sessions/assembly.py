@@ -22,10 +22,10 @@ from calotype.database.errors import (
 from calotype.database.retry import retry_on_conflict
 from calotype.database.unit_of_work import Unit
 from calotype.model.audit import Actor, Agent, AuditVerb, Origin, Outcome
-from calotype.model.errors import ImageGone, NotAllowed, TakenOver
+from calotype.model.errors import ImageGone, NotAllowed, SessionEnded, TakenOver
 from calotype.model.images import Image, Location, LocationState
 from calotype.model.policy import Caller
-from calotype.model.sessions import SessionStatus, UploadSession
+from calotype.model.sessions import LIVING, SessionStatus, UploadSession
 from calotype.model.states import Status
 from calotype.model.uploads import UploadAttempt
 from calotype.stores.abilities import Parts
@@ -53,7 +53,7 @@ from calotype.transfers.uploads import Uploads, reason
 log = logging.getLogger(__name__)
 
 #: Errors that end a session for good. After any other error, it can be finished again.
-_FINAL = (SourceError, BlobNotFound, BlobChanged, Duplicate, TooLarge, NotAllowed, ImageGone)
+_FINAL = (SourceError, BlobNotFound, BlobChanged, Duplicate, TooLarge, NotAllowed)
 
 
 class Assembler:
@@ -210,8 +210,9 @@ class Assembler:
             released = unit.sessions.release(
                 session.id, self._leases.owner, SessionStatus.FINISHED, expires_at=expires
             )
-            if not released or not unit.take_session(attempt.key, self._leases.owner):
-                raise TakenOver
+            if not released:
+                raise self._lost(unit, session)
+            unit.take_session(attempt.key, self._leases.owner)
             kept = self._uploads.keep(unit, attempt, received, verdict)
             unit.sessions.drop_parts(session.id)
             unit.after_commit(lambda: self._receiver.spool.clear(session.id))
@@ -219,6 +220,13 @@ class Assembler:
                 detail = f"{received.size} bytes in store {attempt.store}"
                 unit.audit(AuditVerb.UPLOAD, kept.id, _worker_for(session), detail)
             return kept
+
+    def _lost(self, unit: Unit, session: UploadSession) -> Exception:
+        """Return the error for a session that this process does not hold any more."""
+        current = unit.sessions.find(session.id)
+        if current is not None and current.status in LIVING | {SessionStatus.FINISHED}:
+            return TakenOver()
+        return SessionEnded((current and current.reason) or "The upload session has ended.")
 
     def _database_has(self, session: UploadSession, error: BaseException) -> Image | None:
         """Return the image if it is active in spite of an error, because the answer to a COMMIT was lost."""
@@ -236,11 +244,11 @@ class Assembler:
         if isinstance(error, (StatusConflict, ImageNotFound)):
             told = ImageGone(f"Image {session.image_id} could not be found after upload: it was deleted.")
         try:
-            if isinstance(told, _FINAL):
-                ended = self._end(session, told, actor)
-                if isinstance(told, ImageGone) and not ended:
-                    # The bytes may have been joined after the deletion had removed them.
-                    self._remove_blob(session)
+            if isinstance(told, (ImageGone, SessionEnded)):
+                # The bytes may have been joined after the end of the session had removed them.
+                self._remove_blob(session)
+            elif isinstance(told, _FINAL):
+                self._end(session, told, actor)
             elif not isinstance(told, TakenOver):
                 self._release(session)
         except DatabaseError as unavailable:
@@ -249,16 +257,15 @@ class Assembler:
         return told
 
     @retry_on_conflict
-    def _end(self, session: UploadSession, error: BaseException, actor: Actor) -> bool:
-        """End a session for good, and return whether this process still held it."""
+    def _end(self, session: UploadSession, error: BaseException, actor: Actor) -> None:
+        """End a session for good, if this process still holds it."""
         with self._database.unit(frees=True) as unit:
             unit.any_image(session.image_id or "")  # lock the image first, as in all units
             if not unit.sessions.release(session.id, self._leases.owner, SessionStatus.COMPLETE):
-                return False
+                return
             after = Status.QUEUED if isinstance(error, NotAllowed) else None
             self.ending.end(unit, session, reason(error), on_failure=after)
             unit.audit(AuditVerb.UPLOAD, session.image_id or "", actor, reason(error), Outcome.FAILED)
-            return True
 
     @retry_on_conflict
     def _release(self, session: UploadSession) -> None:

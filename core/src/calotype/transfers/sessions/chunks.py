@@ -15,8 +15,8 @@ class Chunk:
     Args:
         offset: The position of the first byte in the image.
         source: The bytes. If it knows its length, a source that ends earlier is considered broken.
-        digests: The digests that all bytes of the chunk must have: sha256, sha1, md5 or crc32 (big endian) ->
-            bytes.
+        digests: The digests that all bytes of the chunk must have: sha256, sha512, sha1, md5 or crc32 (big
+            endian) -> bytes.
         alone: If true, the chunk must begin at the session's offset, and it ends the requests that write to
             the session now. If false, it may begin anywhere, and other chunks may arrive at the same time.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import tempfile
 import threading
@@ -15,35 +16,52 @@ from calotype.stores.measured import BLOCK
 from calotype.transfers.sessions.chunks import Chunk
 from calotype.transfers.sessions.running import Running
 
-#: Bytes of a piece that are held in memory. The rest of a larger piece is in a temporary file.
+#: Bytes of a piece that are held in memory, up to the end of a block.
 IN_MEMORY = 16 << 20
 
 
 class Gathered:
-    """Bytes that have arrived and are not stored yet: `size` bytes from `start`. They are read once."""
+    """Bytes that have arrived and are not stored yet: `size` bytes from `start`. They are read once, forward.
+
+    Up to IN_MEMORY bytes are kept as the blocks in which they arrived, and the rest in a temporary file.
+    """
 
     def __init__(self, start: int):
         self.start = start
         self.size = 0
         self.sha256: str | None = None
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - see close
+        self._blocks: collections.deque[bytes] = collections.deque()
+        self._file: IO[bytes] | None = None
 
     def add(self, block: bytes) -> None:
         """Add bytes at the end."""
-        self._file.write(block)
+        if self.size < IN_MEMORY:
+            self._blocks.append(block)
+        else:
+            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - see close
+            self._file.write(block)
         self.size += len(block)
 
     def rewind(self) -> None:
         """Continue with the first byte."""
-        self._file.seek(0)
+        if self._file is not None:
+            self._file.seek(0)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes."""
-        return self._file.read(size)
+        if self._blocks:
+            block = self._blocks.popleft()
+            if 0 <= size < len(block):
+                self._blocks.appendleft(block[size:])
+                block = block[:size]
+            return block
+        return b"" if self._file is None else self._file.read(size)
 
     def close(self) -> None:
         """Free the memory, and remove the file."""
-        self._file.close()
+        self._blocks.clear()
+        if self._file is not None:
+            self._file.close()
 
 
 class Intake:
@@ -68,6 +86,11 @@ class Intake:
         if not self._ahead and not self._has_ended and self.failure is None:
             self._ahead = self._fetch()
         return bool(self._ahead)
+
+    @property
+    def is_over(self) -> bool:
+        """True if it is known that no more bytes will come."""
+        return not self._ahead and (self._has_ended or self.failure is not None)
 
     def gather(self, most: int) -> Gathered:
         """Return the next bytes, fewer than `most` only if no more will come. Close them after use."""
@@ -147,6 +170,7 @@ class _Crc32:
 #: Name of an algorithm -> its digest. Clients may declare these.
 _DIGESTS: Mapping[str, Callable[[], hashlib._Hash | _Crc32]] = {
     "sha256": hashlib.sha256,
+    "sha512": hashlib.sha512,
     "sha1": lambda: hashlib.sha1(usedforsecurity=False),  # tus 1.0 requires it
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "crc32": _Crc32,

@@ -2,31 +2,28 @@
 
 A chunk is gathered in pieces. A piece that fills one of the backend's cells becomes a part in the session's
 store. Any other piece becomes a part in the spool, and once all parts of a cell are there, they are joined.
-Each part is committed as soon as its bytes are durable, so a crash loses at most the piece on its way.
+Each part is committed as soon as its bytes are durable, so a crash loses at most the pieces on their way: the
+one that is being stored, and the one that is gathered meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
-import threading
-from dataclasses import dataclass, replace
+import contextvars
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from calotype.config.settings import Settings
 from calotype.database.database import Database
-from calotype.database.retry import retry_on_conflict
-from calotype.database.unit_of_work import Unit
-from calotype.model.errors import Overlap, SessionEnded, Superseded
-from calotype.model.images import Image
-from calotype.model.sessions import TAKING, SessionStatus, StoredPart, UploadSession
-from calotype.model.usage import Limits
+from calotype.model.errors import Overlap, SessionEnded
+from calotype.model.sessions import StoredPart, UploadSession
 from calotype.stores.catalog import Catalog
 from calotype.stores.errors import BlobNotFound, SourceTooLarge
 from calotype.stores.values import Piece
 from calotype.transfers.inspection import Inspector
 from calotype.transfers.leases import Leases
 from calotype.transfers.readers import declared_format
-from calotype.transfers.sessions.chunks import Chunk
+from calotype.transfers.sessions.committing import Committer, Writing, require_no_clash
 from calotype.transfers.sessions.intake import IN_MEMORY, Gathered, Intake
 from calotype.transfers.sessions.joining import Joiner
 from calotype.transfers.sessions.running import Running, RunningResults
@@ -36,20 +33,6 @@ from calotype.transfers.sessions.spool import Spool, new_part_id
 PIECE = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
-    """A chunk that is being written: its session, its image, the id of its request, and the signal to stop.
-
-    `image` is None if the session is partial.
-    """
-
-    session: UploadSession
-    image: Image | None
-    chunk: Chunk
-    writer: str
-    stop: threading.Event
-
-
 class Receiver:
     """The receiver of chunks, for one database and one catalog. All threads share an instance."""
 
@@ -57,11 +40,10 @@ class Receiver:
         self.spool = Spool(database, stores, settings)
         self.joiner = Joiner(database, stores, self.spool)
         self.running = RunningResults()
+        self.committer = Committer(database, settings, leases)
         self._database = database
         self._stores = stores
         self._settings = settings
-        self._leases = leases
-        self._limits = Limits(settings.project_bytes, settings.project_images)
 
     def receive(self, writing: Writing) -> UploadSession:
         """Store the bytes of a chunk, and return the session as it is then.
@@ -72,27 +54,16 @@ class Receiver:
         if chunk.offset + (chunk.source.length or 0) > self._end(writing.session):
             raise SourceTooLarge(self._too_large(writing.session))
         intake = Intake(chunk, writing.stop, self._running_at(writing))
-        session = self._receive(writing, intake)
+        with _Keeper(self, writing) as keeper:
+            while intake.has_more():
+                gathered = self._gather(writing, intake)
+                if gathered is not None:
+                    keeper.keep(gathered, intake)
+            session = keeper.finish(intake)
         if intake.running is not None and intake.running.position == session.offset:
             self.running.keep(session.id, intake.running)
         if intake.failure is not None:
             raise intake.failure
-        return session
-
-    def _receive(self, writing: Writing, intake: Intake) -> UploadSession:
-        session, held = writing.session, list[StoredPart]()
-        try:
-            while intake.has_more():
-                part = self._next_part(writing, intake)
-                if part is not None:
-                    held.append(part)
-                if held and not writing.chunk.digests:
-                    session, held = self._commit(writing, held), []
-            if held and intake.failure is None:
-                intake.require_digests()
-                session, held = self._commit(writing, held), []
-        finally:
-            self.spool.cancel(held)
         return session
 
     def _running_at(self, writing: Writing) -> Running | None:
@@ -108,11 +79,12 @@ class Receiver:
             inspector = Inspector(declared_format(image), virtual_size_cap=cap)
         return Running(image, self._stores.require(writing.session.store).algorithms, inspector)
 
-    def _next_part(self, writing: Writing, intake: Intake) -> StoredPart | None:
-        """Store the next piece, and return its part. Return None if its bytes have arrived before."""
+    def _gather(self, writing: Writing, intake: Intake) -> Gathered | None:
+        """Return the next piece. Return None if its bytes have arrived before, and are the same."""
         session, position = writing.session, intake.position
         there = self._database.sessions.next_part(session.id, position)
         if there is not None and there.start <= position:
+            writing.require_current(self._database.sessions.find(session.id))
             _compare(there, intake)
             return None
         most = self._most(session, position)
@@ -120,13 +92,12 @@ class Receiver:
             most = min(most, there.start - position)
         if most <= 0:
             raise SourceTooLarge(self._too_large(session))
-        with contextlib.closing(intake.gather(most)) as gathered:
-            # Nothing is complete if the client would send more.
-            if intake.position == self._end(session) and intake.has_more():
-                raise SourceTooLarge(self._too_large(session))
-            # A request that was superseded while it waited must not replace the bytes of the newer one.
-            _require_current(self._database.sessions.find(session.id), writing)
-            return self._store(session, gathered)
+        gathered = intake.gather(most)
+        # Nothing is complete if the client would send more.
+        if intake.position == self._end(session) and intake.has_more():
+            gathered.close()
+            raise SourceTooLarge(self._too_large(session))
+        return gathered
 
     def _most(self, session: UploadSession, position: int) -> int:
         """Return the size of the piece that begins here, in bytes; 0 if the session may have no more."""
@@ -146,9 +117,15 @@ class Receiver:
             return f"The image is larger than the {most} bytes allowed here."
         return f"More than the announced {most} bytes were sent."
 
-    def _store(self, session: UploadSession, gathered: Gathered) -> StoredPart:
-        """Store a piece in the session's store if it fills a cell, otherwise in the spool."""
-        start, size = gathered.start, gathered.size
+    def store(self, writing: Writing, gathered: Gathered) -> StoredPart:
+        """Store a piece in the session's store if it fills a cell, otherwise in the spool.
+
+        Raises:
+            SessionEnded, Superseded: the session does not take the bytes of this request any more.
+        """
+        session, start, size = writing.session, gathered.start, gathered.size
+        # A request that was superseded while it waited must not replace the bytes of the newer one.
+        writing.require_current(self._database.sessions.find(session.id))
         number: int | None = start + 1
         if session.grid is not None:
             cell = session.grid.cell_at(start)
@@ -165,109 +142,78 @@ class Receiver:
         part = StoredPart(new_part_id(), session.id, start, size, sha256=gathered.sha256)
         return replace(part, number=number, receipt=receipt.token)
 
-    # ---------------------------------------------------------------- committing
-
-    def _commit(self, writing: Writing, parts: list[StoredPart]) -> UploadSession:
+    def commit(self, writing: Writing, parts: list[StoredPart]) -> UploadSession:
         """Make parts a part of the session, and join the cells that are complete now.
 
         Raises:
-            Superseded: a newer request writes to the session.
-            SessionEnded: the session has ended.
             Overlap: other bytes have arrived at the same place meanwhile.
-            LimitReached: the project's quota does not allow the bytes.
+            SessionEnded, Superseded, LimitReached: see `Committer.commit`.
         """
-        session, repeated, clash = self._commit_once(writing, parts)
-        self.spool.cancel(repeated)
-        if clash:
-            raise Overlap("Another request has sent other bytes for the same part of the image meanwhile.")
-        if session.token is not None and session.grid is not None:
-            self.joiner.join_complete(session, parts[0].start, parts[-1].end)
-        return session
-
-    @retry_on_conflict
-    def _commit_once(
-        self, writing: Writing, parts: list[StoredPart]
-    ) -> tuple[UploadSession, list[StoredPart], bool]:
-        repeated: list[StoredPart] = []
-        clash = False
-        with self._database.unit() as unit:
-            # Lock the image first, as in all units. Its owner's usage may grow.
-            image = unit.any_image(writing.image.id) if writing.image is not None else None
-            session = _require_current(unit.sessions.lock(writing.session.id), writing)
-            for part in parts:
-                others = unit.sessions.parts_between(session.id, part.start, part.end)
-                if not others:
-                    _add(unit, part)
-                    continue
-                repeated.append(part)
-                if not _is_same(part, others):
-                    clash = True
-                    session = _disown(unit, session, part, others)
-            session = self._advance(unit, session, image)
-        return session, repeated, clash
-
-    def _advance(self, unit: Unit, session: UploadSession, image: Image | None) -> UploadSession:
-        """Set the session's offset, count its bytes, and return it."""
-        offset = unit.sessions.end_of_run(session.id, session.offset)
-        status = SessionStatus.COMPLETE if offset == session.length else SessionStatus.OPEN
-        changed = replace(session, offset=offset, status=status, expires=self.expiry())
-        if session.length is None:
-            changed = self.count(unit, changed, image, unit.sessions.bytes_of(session.id))
-        # If nobody finishes a complete session within the time of a lease, a worker does.
-        fields = {"offset": offset, "status": status, "expires": changed.expires, "counted": changed.counted}
-        unit.sessions.change(session.id, {**fields, "lease_until": self._leases.end()})
-        return changed
-
-    def count(self, unit: Unit, session: UploadSession, image: Image | None, size: int) -> UploadSession:
-        """Count `size` bytes for a session against the project's limit, and return the session with them.
-
-        Raises:
-            LimitReached: the project's limit does not allow that. This is raised when the unit ends.
-        """
-        if image is not None and session.key is not None:
-            unit.count_location(session.key, image.owner, self._limits, size)
-            return session
-        unit.count(session.project, self._limits, size=size - session.counted)
-        return replace(session, counted=size)
-
-    def expiry(self) -> datetime.datetime:
-        """Return the time at which a session that gets bytes now expires."""
-        return self._leases.end(self._settings.upload_expiry)
+        done = self.committer.commit(writing, parts)
+        self.spool.cancel(done.repeated)
+        require_no_clash(done)
+        if done.session.token is not None and done.session.grid is not None:
+            self.joiner.join_complete(done.session, parts[0].start, parts[-1].end)
+        return done.session
 
 
-def _add(unit: Unit, part: StoredPart) -> None:
-    if part.key is None:
-        unit.sessions.add_part(part)
-    elif not unit.sessions.keep_part(part):
-        raise SessionEnded("The upload session has ended.")
+class _Keeper:
+    """The storing of one chunk's pieces, in a thread of its own while the next piece is gathered.
 
-
-def _disown(unit: Unit, session: UploadSession, part: StoredPart, others: list[StoredPart]) -> UploadSession:
-    """Drop the parts whose bytes in the session's store may have been replaced by those of `part`."""
-    for other in others:
-        if part.key is None and other.key is None:
-            unit.sessions.drop_part(other)
-            session = replace(session, offset=min(session.offset, other.start))
-    return session
-
-
-def _is_same(part: StoredPart, others: list[StoredPart]) -> bool:
-    return part.sha256 is not None and [(part.start, part.size, part.sha256)] == [
-        (other.start, other.size, other.sha256) for other in others
-    ]
-
-
-def _require_current(session: UploadSession | None, writing: Writing) -> UploadSession:
-    """Return the session if it still takes the bytes of this request.
-
-    Raises:
-        SessionEnded, Superseded: it does not.
+    If the chunk has declared digests, its parts are committed only after their check. Leaving the context
+    removes the parts that were not committed.
     """
-    if session is None or session.status not in TAKING:
-        raise SessionEnded((session and session.reason) or "The upload session has ended.")
-    if writing.chunk.alone and session.writer != writing.writer:
-        raise Superseded
-    return session
+
+    def __init__(self, receiver: Receiver, writing: Writing):
+        self._receiver = receiver
+        self._writing = writing
+        self._session = writing.session
+        self._held: list[StoredPart] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pieces")
+        self._running: Future[None] | None = None
+
+    def __enter__(self) -> _Keeper:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.shutdown()
+        self._receiver.spool.cancel(self._held)
+
+    def keep(self, gathered: Gathered, intake: Intake) -> None:
+        """Store a piece, after the one before. If more bytes may follow, do not wait until it is stored."""
+        try:
+            self._join()
+        except BaseException:
+            gathered.close()
+            raise
+        if intake.is_over:
+            self._keep(gathered)
+        else:
+            context = contextvars.copy_context()
+            self._running = self._thread.submit(context.run, self._keep, gathered)
+
+    def finish(self, intake: Intake) -> UploadSession:
+        """Wait for the last piece, check the digests of the chunk, and return the session."""
+        self._join()
+        if self._held and intake.failure is None:
+            intake.require_digests()
+            self._commit()
+        return self._session
+
+    def _join(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def _keep(self, gathered: Gathered) -> None:
+        with contextlib.closing(gathered):
+            self._held.append(self._receiver.store(self._writing, gathered))
+        if not self._writing.chunk.digests:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._session = self._receiver.commit(self._writing, self._held)
+        self._held = []
 
 
 def _compare(there: StoredPart, intake: Intake) -> None:
