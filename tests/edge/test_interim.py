@@ -111,6 +111,29 @@ def test_a_client_that_has_left_is_noticed_only_when_the_body_is_read() -> None:
     assert app.error is None
 
 
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize("method", ["PATCH", "HEAD", "GET"])
+def test_a_connection_stays_open_after_a_response_that_has_no_body(status: str, method: str) -> None:
+    """H4: a chunk of an upload would otherwise cost a connection."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.input"].read()
+        start_response(status, [("Upload-Offset", "1")])
+        return [b""]
+
+    edge = Edge(app)
+    sent = head("/", "Content-Length: 1", method=method) + b"a"
+    last = head("/", "Content-Length: 1", "Connection: close", method=method) + b"a"
+    try:
+        with edge.connect() as connection:
+            connection.sendall(sent + sent + last)
+            said = read_to_end(connection)
+    finally:
+        edge.stop()
+    assert re.findall(rb"HTTP/1.1 (\d+) ", said) == [status[:3].encode()] * 3
+    assert said.count(b"Connection: close") == 1
+
+
 def test_bodies_of_resumable_uploads_are_no_documents() -> None:
     """A document has 30 seconds to arrive, and an upload may take hours."""
     seen: list[int] = []

@@ -129,7 +129,8 @@ def changed(tree: Path, mutant: Mutant) -> Iterator[None]:
 
 def run(tree: Path, tests: Sequence[str], options: Sequence[str] = OPTIONS) -> Run:
     """Run tests of a copy with the copy's own code."""
-    sources = [tree, tree / "core/src", tree / "server/src", *sorted(tree.glob("plugins/*/src"))]
+    parts = ("core", "server", "client", "plugins/*")
+    sources = [tree, *(source for part in parts for source in sorted(tree.glob(f"{part}/src")))]
     # Python could later use the bytecode of the changed file for the unchanged one.
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sources)), "PYTHONDONTWRITEBYTECODE": "1"}
     report = tree / "report.xml"

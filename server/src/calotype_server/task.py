@@ -80,12 +80,30 @@ class Task(WSGITask):
         body = self.request.body
         if (body is not None and not body.finished) or self.channel.server.ending:
             self.set_close_on_finish()
+        if not self.has_body:
+            return self._head_without_body()
         if self.request.command != "HEAD" or any(
             name.lower() == _LENGTH for name, _ in self.response_headers
         ):
             return bytes(super().build_response_header())
         self.response_headers.append((_LENGTH, "0"))
         return bytes(super().build_response_header()).replace(b"\r\nContent-Length: 0\r\n", b"\r\n", 1)
+
+    def _head_without_body(self) -> bytes:
+        """Return the head of a 204 or 304, after which the connection stays open unless it must end.
+
+        waitress closes the connection after a response without Content-Length, which these must not have.
+        """
+        ends = (
+            self.close_on_finish
+            or self.version == "1.0"
+            or self.request.headers.get("CONNECTION", "").lower() == "close"
+        )
+        head = bytes(super().build_response_header())
+        if ends:
+            return head
+        self.close_on_finish: bool = False
+        return head.replace(b"\r\nConnection: close\r\n", b"\r\n", 1)
 
     def service(self) -> None:
         """Run the application and send its response. Log no error if the client left during the body."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.functional.uploads.test_tus import assert_stored
 from tests.support.server import Server
-from tests.support.uploads import HALVES, WHOLE, TusClient
+from tests.support.uploads import HALVES, WHOLE, DraftClient, TusClient
 
 FIRST, SECOND = HALVES
 HALF, SIZE = len(FIRST), len(WHOLE)
@@ -81,6 +81,16 @@ def test_an_invalid_concatenation_is_refused_and_makes_no_image(
     assert (refused.status, sentence in refused.text) == (status, True), refused.text
     assert tus.server.query("SELECT count(*) FROM images") == before
     assert tus.create({"Upload-Concat": f"final;{complete}"}).status == 201
+
+
+def test_a_part_cannot_be_completed_by_the_draft(tus: TusClient) -> None:
+    """H3: its bytes and its length stay as they are."""
+    answer = tus.ask("POST", "/uploads", {**PARTIAL, "Upload-Defer-Length": "1"})
+    path = tus.path(answer)
+    refused = DraftClient(tus.server).patch(path, 0, FIRST)
+    assert (refused.status, refused.headers["Upload-Complete"]) == (409, None)
+    head = tus.ask("HEAD", path)
+    assert (head.headers["Upload-Offset"], head.headers["Upload-Defer-Length"]) == ("0", "1")
 
 
 def test_the_session_of_an_image_is_no_part(tus: TusClient) -> None:

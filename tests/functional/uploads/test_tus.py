@@ -118,8 +118,7 @@ def test_a_newer_request_ends_the_older_one(tus: TusClient) -> None:
         offset = tus.offset(path)
         assert tus.patch(path, offset, WHOLE[offset:]).status == 204
         answer = read_refusal(older, SECOND)
-    assert answer.startswith(b"HTTP/1.1 409 ")
-    assert b"newer request" in answer
+    assert answer[:13] in (b"HTTP/1.1 409 ", b"HTTP/1.1 410 ")  # the upload has been continued, or has ended
     assert_stored(tus, path)
 
 

@@ -73,6 +73,12 @@ CREATIONS = {
         400,
         "min_disk",
     ),
+    "a boolean that is neither": (
+        {**LENGTH, "Upload-Metadata": pairs(disk_format="raw", protected="maybe")},
+        b"",
+        400,
+        "must be true or false",
+    ),
     "a reserved property": (
         {**LENGTH, "Upload-Metadata": pairs(disk_format="raw", property_owner="me")},
         b"",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from calotype.api.http.problems import Problem
 from calotype.api.http.request import Request
 from calotype.api.http.resumption import read_complete, read_length, read_number
+from calotype.model.fields import InvalidRequest
 from calotype.transfers.readers import Announced
 
 PARAMETERS = st.sampled_from(["", ";a", "; a=1", ";a=?0;b=token", '; a="x"'])
@@ -22,8 +23,15 @@ def test_a_boolean_may_have_parameters(value, parameters, blank):
 
 
 @pytest.mark.parametrize("text", ["", "1", "?", "?2", "?1, ?0", "?1 ?0", "true", "?1;", "?1;A=1", "?\xb9"])
-def test_any_other_text_is_no_boolean(text):
-    assert read_complete(asked(Upload_Complete=text)) is None
+def test_any_other_text_is_refused_as_a_boolean(text):
+    """If it were ignored, a part would become the image."""
+    with pytest.raises(InvalidRequest, match="must be"):
+        read_complete(asked(Upload_Complete=text))
+
+
+def test_a_request_without_the_headers_says_nothing():
+    assert read_complete(asked()) is None
+    assert read_number(asked(), "Upload-Length") is None
 
 
 @given(st.integers(0, 10**15 - 1), PARAMETERS)
@@ -32,8 +40,9 @@ def test_an_integer_may_have_parameters(number, parameters):
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.0", "1, 2", "0x1", "1" * 16, "\xb2"])
-def test_any_other_text_is_no_offset(text):
-    assert read_number(asked(Upload_Offset=text), "Upload-Offset") is None
+def test_any_other_text_is_refused_as_an_offset(text):
+    with pytest.raises(InvalidRequest, match="must be a number"):
+        read_number(asked(Upload_Offset=text), "Upload-Offset")
 
 
 @given(st.integers(0, 100), st.none() | st.integers(0, 100), st.none() | st.integers(0, 200), st.booleans())

@@ -99,7 +99,7 @@ _SENTENCE = {
     token_file.TokensUnreadable: "Tokens cannot be checked at the moment.",  # hides the file's path
 }
 #: Exceptions that are not logged here, because the code that reads copies has already logged each bad one.
-_REPORTED = (model.NoGoodCopy,)
+_REPORTED = (model.NoGoodCopy, model.SessionBusy)
 #: Exceptions whose message is all that an operator needs to know, so that the log has no traceback.
 _OF_OPERATORS = (stores.Misconfigured, token_file.TokensUnreadable, feed.TooManyListeners)
 _NOT_FOUND = "Not found"

@@ -12,7 +12,7 @@ import datetime
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import http_sf
 from pyramid.config import Configurator
@@ -24,6 +24,7 @@ from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.http.uploads import UploadBody
 from calotype.api.http.versions import base_url
+from calotype.config.messages import quoted
 from calotype.model.change import Change
 from calotype.model.errors import OpenSession
 from calotype.model.fields import InvalidRequest
@@ -61,24 +62,39 @@ class UploadForm:
 
 
 def read_complete(request: Request) -> bool | None:
-    """Return the value of Upload-Complete, or None if it is missing or invalid."""
-    value = _read_item(request, COMPLETE)
-    return value if isinstance(value, bool) else None
+    """Return the value of Upload-Complete, or None without the header.
+
+    The draft lets a server ignore an invalid value. Here that would take a part for the whole image.
+
+    Raises:
+        InvalidRequest: the value is invalid.
+    """
+    text = request.headers.get(COMPLETE)
+    value = _read_item(text)
+    if text is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{COMPLETE} must be ?0 or ?1, not {quoted(text)}.")
+    return value
 
 
 def read_number(request: Request, name: str) -> int | None:
-    """Return the value of a header that has one number, or None if it is missing or invalid."""
-    value = _read_item(request, name)
-    return value if type(value) is int and value >= 0 else None
+    """Return the value of Upload-Offset or Upload-Length, or None without the header.
+
+    Raises:
+        InvalidRequest: the value is invalid.
+    """
+    text = request.headers.get(name)
+    value = _read_item(text)
+    if text is not None and not (type(value) is int and value >= 0):
+        raise InvalidRequest(f"{name} must be a number of bytes, not {quoted(text)}.")
+    return value
 
 
-def _read_item(request: Request, name: str) -> Any:
-    """Return the value of an item (RFC 9651 3.3) without its parameters, or None if there is none."""
-    text = request.headers.get(name, "")
+def _read_item(text: str | None) -> Any:
+    """Return the value of an item (RFC 9651 3.3) without its parameters; None if the text is not one."""
     if not text or len(text) > _ITEM_MAX:
         return None
     try:
-        value, _ = http_sf.parse(text.encode("latin-1"), tltype="item")
+        value, _ = cast(tuple[Any, Any], http_sf.parse(text.encode("latin-1"), tltype="item"))
     except ValueError:
         return None
     return value
@@ -88,10 +104,16 @@ def is_resumable(request: Request) -> bool:
     """Return whether the request asks for a resumable upload.
 
     Raises:
-        InvalidRequest: the dialect of upload sessions is off, and the body is only a part of the image.
+        InvalidRequest: a header of resumable uploads is invalid or lacks Upload-Complete, or the dialect of
+            upload sessions is off, and the body is only a part of the image.
     """
+    complete = read_complete(request)
+    if complete is None:
+        if lost := [name for name in (OFFSET, LENGTH) if name in request.headers]:
+            raise InvalidRequest(f"{lost[0]} needs {COMPLETE}, which says whether all bytes are here.")
+        return False
     if "uploads" in request.settings.dialects:
-        return read_complete(request) is not None
+        return True
     require_whole(request)
     return False
 
@@ -219,7 +241,7 @@ def limits_response(request: Request) -> Response:
 def _announce(request: Request, headers: Mapping[str, str]) -> None:
     """Tell the client where it can resume, if the client and the server can use interim responses."""
     send = request.environ.get("calotype_server.send_interim")
-    if send is not None and read_number(request, _INTEROP) == INTEROP_VERSION:
+    if send is not None and _read_item(request.headers.get(_INTEROP)) == INTEROP_VERSION:
         send(_SUPPORTED, [*headers.items(), (_INTEROP, f"{INTEROP_VERSION}")])
 
 

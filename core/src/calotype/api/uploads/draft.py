@@ -26,7 +26,7 @@ from calotype.api.http.resumption import (
 from calotype.api.uploads.chunks import append, read_content, require_offset
 from calotype.api.uploads.resources import DraftUpload
 from calotype.model import policy
-from calotype.model.errors import WrongLength, WrongOffset
+from calotype.model.errors import Incomplete, WrongLength, WrongOffset
 from calotype.model.fields import InvalidRequest
 from calotype.model.sessions import SessionStatus, UploadSession
 
@@ -57,8 +57,11 @@ def add(context: DraftUpload, request: Request) -> Response:
     offset, complete = read_number(request, OFFSET), read_complete(request)
     if offset is None or complete is None:
         raise InvalidRequest(f"Send {OFFSET} with a number of bytes, and {COMPLETE} with ?0 or ?1.")
+    if complete and context.session.is_partial:
+        raise Incomplete("A partial upload becomes an image only together with others, by tus.")
     request.error_headers.update(_progress(request, context.session))
     session = _append(request, context.session, offset)
+    request.error_headers.update(_progress(request, session))
     if complete:
         return finish(request, session)
     return nothing(204, _progress(request, session))

@@ -97,6 +97,9 @@ def read_existing(given: Mapping[str, str]) -> ImageFields:
 
 
 def _read_fields(texts: Mapping[str, str | None]) -> dict[str, Any]:
+    for name in _BOOLEANS:
+        if (text := texts.get(name) or "false").lower() not in ("true", "false"):
+            raise InvalidRequest(f"Invalid {name}: it must be true or false, not {quoted(text)}.")
     fields = read_shared_fields(texts, _TEXTS, Visibility.SHARED)
     if "os_hidden" in texts:
         fields["os_hidden"] = read_boolean(texts["os_hidden"] or "")
