@@ -184,7 +184,10 @@ def rows(sizes: Sizes) -> list[Row]:
         ):
             name = f"{store}: {mib(sizes.image)}, {what}"
             found.append(Row(f"{store}-{key}", name, "MiB/s", (times(factor, PUT),)))
-            found.append(Row(f"{store}-{key}-cpu", f"{name}, processor time", "s/GiB", more=False, digits=2))
+            if key == "parallel":
+                found.append(Row(f"{store}-join", f"{name}, of which joining", "s", more=False, digits=2))
+            cpu = f"{name}, processor time"
+            found.append(Row(f"{store}-{key}-cpu", cpu, "s/GiB", more=False, digits=2))
     return [*found, Row("memory", "peak memory of a process", "MiB", more=False)]
 
 
