@@ -29,7 +29,7 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its file name."""
-    top = click.Context(calotype, info_name="calotype")
+    top = click.Context(calotype, info_name="calotype", **calotype.context_settings)
     found = {"calotype.1": page(top, "push, pull and manage machine images")}
     for name, verb in VERBS.items():
         command = calotype.get_command(top, name)

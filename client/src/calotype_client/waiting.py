@@ -143,6 +143,9 @@ def events(service: ImageService, after: str | None = None) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
         try:
             with service.transport.receive("/events", headers) as response:
+                # Glance answers every unknown path with its versions.
+                if response.status != 200 or "event-stream" not in response.headers.get("Content-Type", ""):
+                    raise NotFound("There is no such path.", status=response.status)
                 for event in read_events(_lines(service, response)):
                     after = event.id or after
                     yield event

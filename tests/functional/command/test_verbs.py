@@ -210,7 +210,10 @@ def test_watch_shows_a_new_image(command: Command) -> None:
             make(command, f"{name}-{uuid.uuid4()}")
             return b"" if process.poll() is None else process.stdout.read()
 
-        assert name in wait_for(line, pause=1).decode()
+        try:
+            assert name in wait_for(line, pause=1).decode()
+        finally:
+            process.kill()
 
 
 def test_stores_usage_and_ping_describe_the_server(commands: Commands, people: People) -> None:

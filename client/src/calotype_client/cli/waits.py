@@ -16,7 +16,7 @@ from calotype_client.cli.printing import printable
 from calotype_client.cli.progress import progress_option, shown_progress
 from calotype_client.cli.session import Session, output_options, pass_session, remote_option
 from calotype_client.client import Client
-from calotype_client.errors import NotSupported
+from calotype_client.errors import CalotypeError, NotSupported
 from calotype_client.waiting import Event, changes, events, wait
 
 
@@ -65,8 +65,12 @@ def watch(session: Session, /, image: str, count: int | None, after: str | None)
     reference = session.reference(image)
     wanted = reference.find().id if reference.name else None
     found = (event for event in _all(reference.client, after) if wanted is None or _image_of(event) == wanted)
+    names: dict[str, str] = {}
     for event in itertools.islice(found, count):
-        click.echo(_line(event, session.format))
+        if session.format == "json":
+            click.echo(json.dumps({"id": event.id, "event": event.kind, "data": event.data}))
+        else:
+            click.echo(_line(event, _name_of(reference.client, event, names)))
 
 
 def _all(client: Client, after: str | None) -> Iterator[Event]:
@@ -77,17 +81,27 @@ def _all(client: Client, after: str | None) -> Iterator[Event]:
 
 
 def _image_of(event: Event) -> Any:
-    image = event.data.get("image")
-    return image.get("id") if isinstance(image, dict) else image or event.data.get("id")
+    return event.data.get("image") or event.data.get("id")
 
 
-def _line(event: Event, form: str) -> str:
-    if form == "json":
-        return json.dumps({"id": event.id, "event": event.kind, "data": event.data})
-    image = event.data.get("image")
-    about = image if isinstance(image, dict) else event.data
-    words = [about.get("time") or about.get("updated_at"), event.kind, _image_of(event), about.get("name")]
-    words += [about.get("status"), about.get("reason") or about.get("status_reason")]
+def _name_of(client: Client, event: Event, names: dict[str, str]) -> str:
+    """Return the name of an event's image, which a server's event does not have."""
+    image_id = str(_image_of(event))
+    if name := event.data.get("name"):
+        names[image_id] = str(name)
+    elif image_id not in names or event.kind == "changed":
+        try:
+            names[image_id] = client.show(image_id).name or "-"
+        except CalotypeError:  # it is gone by now
+            names.setdefault(image_id, "-")
+    return names[image_id]
+
+
+def _line(event: Event, name: str) -> str:
+    """Return an event as a line for people."""
+    data = event.data
+    words = [data.get("time") or data.get("updated_at"), f"{event.kind:9}", str(_image_of(event))[:8], name]
+    words += [data.get("status"), data.get("reason") or data.get("status_reason")]
     return printable("  ".join(str(word) for word in words if word))
 
 
