@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -148,7 +149,8 @@ class Client:
             body = Slice(body, 0, body.stat().st_size)
         if isinstance(body, Slice):
             self._socket.sendall(request(method, path, body.size, headers))
-            with body.path.open("rb") as file:
+            # If the server refuses the body, its answer is there although the connection breaks.
+            with body.path.open("rb") as file, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._socket.sendfile(file, body.start, body.size)
         else:
             length = len(body) if body or method in ("POST", "PUT", "PATCH") else None

@@ -82,11 +82,13 @@ def in_parts(server: Listening, store: str, path: Path) -> None:
             _send(client, address, Slice(path, start, min(PART, size - start)), offset=start)
 
 
-def in_parallel(server: Listening, store: str, path: Path) -> None:
-    """Upload a file by tus, in parts that are sent at the same time and concatenated."""
+def in_parallel(server: Listening, store: str, path: Path) -> float:
+    """Upload a file by tus in parts that are sent at the same time. Return the seconds of joining them."""
     addresses = at_once(PARALLEL, partial(_upload_part, server, store, path)).results
+    began = time.perf_counter()
     with Client(server) as client:
         _create(client, Upload_Concat=f"final;{' '.join(addresses)}", **_metadata(store, path))
+    return time.perf_counter() - began
 
 
 def _upload_part(server: Listening, store: str, path: Path, number: int) -> str:
@@ -120,7 +122,7 @@ def _pairs(**fields: str) -> str:
 
 
 #: The keys of rows, with how our side uploads.
-WAYS: dict[str, Callable[[Listening, str, Path], None]] = {"parallel": in_parallel, "parts": in_parts}
+WAYS: dict[str, Callable[[Listening, str, Path], float | None]] = {"parallel": in_parallel, "parts": in_parts}
 
 
 def main() -> None:
@@ -154,10 +156,12 @@ def measure(measuring: Measuring, ours: Calotype, store: str, path: Path, line: 
             near = Near(line.port if key == "parallel" else ours.port)
             for column, upload in ((PUT, put), (US, way)):
                 before, began = ours.cpu_seconds(), time.perf_counter()
-                upload(near, store, path)
+                joining = upload(near, store, path)
                 seconds, spent = time.perf_counter() - began, ours.cpu_seconds() - before
                 measuring.add(f"{store}-{key}", column, measuring.sizes.image / MIB / seconds)
                 measuring.add(f"{store}-{key}-cpu", column, spent / (measuring.sizes.image / MIB) * 1024)
+                if joining is not None:
+                    measuring.add(f"{store}-join", column, joining)
                 _remove_all(ours, measuring.sizes.image)
 
 
@@ -180,7 +184,10 @@ def rows(sizes: Sizes) -> list[Row]:
         ):
             name = f"{store}: {mib(sizes.image)}, {what}"
             found.append(Row(f"{store}-{key}", name, "MiB/s", (times(factor, PUT),)))
-            found.append(Row(f"{store}-{key}-cpu", f"{name}, processor time", "s/GiB", more=False, digits=2))
+            if key == "parallel":
+                found.append(Row(f"{store}-join", f"{name}, of which joining", "s", more=False, digits=2))
+            cpu = f"{name}, processor time"
+            found.append(Row(f"{store}-{key}-cpu", cpu, "s/GiB", more=False, digits=2))
     return [*found, Row("memory", "peak memory of a process", "MiB", more=False)]
 
 

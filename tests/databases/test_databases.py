@@ -125,6 +125,8 @@ def test_an_interrupted_upgrade_can_be_repeated(database: str) -> None:
         connection.execute(text("DELETE FROM alembic_version"))
         connection.execute(text("DELETE FROM alembic_version_metadefs"))
         connection.execute(text("DROP TABLE audit"))
+        connection.execute(text("DROP TABLE upload_parts"))
+        connection.execute(text("ALTER TABLE upload_sessions DROP INDEX ix_upload_sessions_expiry"))
         connection.execute(text("ALTER TABLE jobs DROP INDEX ix_jobs_open"))
         connection.execute(text("ALTER TABLE images DROP INDEX ix_images_name"))
         connection.execute(text("DROP TABLE metadef_definitions"))

@@ -25,6 +25,9 @@ from tests.support.v2 import stores
 from tests.support.waiting import wait_for
 from tests.support.web import Halves, Web
 
+#: A busy machine shows other moments of a transfer.
+pytestmark = pytest.mark.campaign
+
 PAGE = DOCS / "recordings.md"
 RECORDING = "CALOTYPE_RECORD" in os.environ
 MIB = 1 << 20

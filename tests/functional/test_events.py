@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -226,6 +227,27 @@ def test_the_end_of_the_service_ends_streams_without_waiting(start_server: Start
         assert server.stop() == 0
         assert listener.ended.wait(5)
         assert time.monotonic() - began < 25  # `drain_timeout` is 30
+
+
+def test_a_listener_that_resumes_and_does_not_read_takes_no_worker(start_server: StartServer) -> None:
+    server = start_server(server={"outbuf_high_watermark": "65536"})
+    server.upload(b"bytes")
+    for _ in range(14):  # some tens of thousands of events, more than the kernel buffers
+        server.execute(
+            "INSERT INTO events (id, kind, image_id, status, created_at) "
+            "SELECT id, kind, image_id, status, created_at FROM events"
+        )
+    threads = Path(f"/proc/{server.process.pid}/task")
+    before = len(list(threads.iterdir()))
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: 0\r\n\r\n")
+        time.sleep(5)
+        # While a listener's page is read, another worker stands in. A blocked response would need one more.
+        assert len(list(threads.iterdir())) <= before + 10
 
 
 def test_events_are_removed_after_their_retention(start_server: StartServer) -> None:

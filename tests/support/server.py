@@ -193,11 +193,19 @@ class Server:
         ]
 
     def leftovers(self, store: str = "images") -> list[Path]:
-        """Return the files in a file store that are neither blobs nor markers, such as parts of uploads."""
+        """Return the files in a file store that are neither blobs nor markers, such as parts of uploads.
+
+        The parts of open upload sessions are not among them.
+        """
+        partial = self.query("""SELECT "key" FROM image_locations WHERE state = 'partial'""")
+        open_keys = {key for (key,) in partial}
         return [
             path
             for path in (self.data_dir / store).rglob("*")
-            if path.is_file() and not _BLOB.fullmatch(path.name) and path.name not in _MARKERS
+            if path.is_file()
+            and not _BLOB.fullmatch(path.name)
+            and path.name not in _MARKERS
+            and path.name.removeprefix(".incoming-").partition("~")[0] not in open_keys
         ]
 
     def memory(self, kind: str = "VmRSS") -> int:

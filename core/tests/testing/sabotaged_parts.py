@@ -115,6 +115,12 @@ class KeepsWhatWasFinished(Sabotage):
         return stored
 
 
+class AbortsWhatIsFinished(Sabotage):
+    def abort(self, key, token):
+        super().abort(key, token)
+        self.shelf.blobs.pop(key, None)
+
+
 class ReplacesABlob(Sabotage):
     def begin(self, key, size=None):
         self.shelf.blobs.pop(key, None)

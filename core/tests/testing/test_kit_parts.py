@@ -24,6 +24,7 @@ CAUGHT_BY = {
     "ShowsAPart": "test_the_blob_is_not_seen_before_the_upload_is_finished",
     "AbortsOnce": "test_an_aborted_upload_leaves_nothing_and_can_be_aborted_again",
     "KeepsWhatWasFinished": "test_a_finished_upload_leaves_nothing_but_its_blob",
+    "AbortsWhatIsFinished": "test_requests_that_come_after_the_end_do_not_change_the_blob",
     "ReplacesABlob": "test_an_upload_in_parts_does_not_replace_a_blob",
     "SavesUploadsFromDiscard": "test_discard_removes_an_upload_in_parts",
     "HidesUploadsInParts": "test_an_unfinished_upload_in_parts_is_listed_as_an_attempt",

@@ -73,7 +73,7 @@ class TestFileStoreWithoutUnnamedFiles(TestFileStore):
     def full(self, store):
         """A disk that is full when the first bytes are written."""
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        with mock.patch.object(os, "write", side_effect=full):
+        with mock.patch.object(os, "pwrite", side_effect=full):
             yield store
 
 

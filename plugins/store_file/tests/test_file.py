@@ -346,7 +346,7 @@ def test_a_failing_disk_makes_the_store_unavailable_and_names_no_path(store, mon
         raise OSError(code, os.strerror(code), str(store.options.path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", fail)
+        patched.setattr(os, "pwrite", fail)
         with pytest.raises(Unavailable, match=re.escape(os.strerror(code))) as caught:
             store.add(KEY, Trickle(b"x"), 1)
 

@@ -28,16 +28,16 @@ def small_disk(tmp_path, monkeypatch):
         with contextlib.suppress(disks.NoDisk):
             yield stack.enter_context(disks.small_disk(path, "2m"))
             return
-    left, really_write = 2 << 20, os.write
+    left, really_write = 2 << 20, os.pwrite
 
-    def write(descriptor, data):
+    def write(descriptor, data, position):
         nonlocal left
         if left < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         left -= len(data)
-        return really_write(descriptor, data)
+        return really_write(descriptor, data, position)
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwrite", write)
     yield path
 
 

@@ -16,7 +16,18 @@ from tests.faults.campaign.surroundings import PLAIN, Surroundings
 from tests.faults.campaign.victim import pause
 
 #: The calls by which bytes reach a file store, leave it, and responses reach clients.
-_FILES = ("openat", "mkdirat", "write", "ftruncate", "fchmod", "linkat", "fsync", "unlinkat", "sendto")
+_FILES = (
+    "openat",
+    "mkdirat",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "fchmod",
+    "linkat",
+    "fsync",
+    "unlinkat",
+    "sendto",
+)
 #: Kills after which the victim gets an empty database and empty stores.
 FRESH = 40
 _CLIENTS = 4

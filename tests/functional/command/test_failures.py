@@ -166,6 +166,28 @@ def test_a_mistake_in_the_command_ends_with_2(command: Command, arguments: tuple
     assert result.err
 
 
+@pytest.mark.parametrize("verb", [("push", "FILE"), ("ls",), ("show",), ("rm",), ("pull",), ("wait",)])
+def test_an_unknown_remote_ends_with_2_and_nothing_goes_to_the_default_server(
+    command: Command, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    file = tmp_path / "disk.raw"
+    file.write_bytes(b"bytes")
+    before = command.run("ls", "-q").text
+    failed = command.run(*(f"{file}" if word == "FILE" else word for word in verb), "nowhere:web")
+    assert (failed.status, "no remote 'nowhere'" in failed.err) == (2, True)
+    assert command.run("ls", "-q").text == before
+
+
+def test_a_colon_at_the_beginning_says_that_others_belong_to_the_name(
+    command: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "disk.raw"
+    file.write_bytes(b"bytes")
+    assert command.run("push", f"{file}", ":debian:12").status == 0
+    assert command.run("show", ":debian:12", "-o", "value", "-c", "name").text.strip() == "debian:12"
+    assert command.run("rm", ":debian:12").status == 0
+
+
 def test_a_refused_file_leaves_no_image(command: Command) -> None:
     """The client takes the file for a raw disk; the server looks closer."""
     name = str(uuid.uuid4())

@@ -52,19 +52,30 @@ class Session:
             client.close()
 
     def reference(self, text: str) -> Reference:
-        """Return what REMOTE:IMAGE or IMAGE refers to; a colon may also belong to the image's name."""
+        """Return what REMOTE:IMAGE, :IMAGE or IMAGE refers to.
+
+        After a first colon, and with --remote, a colon belongs to the name. Otherwise a misspelt remote would
+        send an image to the wrong server.
+        """
         from calotype_client.profiles.finding import profile_names
 
         remote, colon, name = text.partition(":")
-        if colon and remote and remote in profile_names(os.environ):
-            return Reference(self.client(remote), name)
-        return Reference(self.client(), text)
+        if not colon:
+            return Reference(self.client(), text)
+        if not remote or remote in profile_names(os.environ):
+            return Reference(self.client(remote or None), name)
+        if self.remote is not None:
+            return Reference(self.client(), text)
+        raise click.UsageError(
+            f"There is no remote {remote!r}: `calotype login` lists them. "
+            f"If the colon belongs to the image's name, write {':' + text!r}."
+        )
 
     def find(self, text: str) -> tuple[Client, Image]:
         """Return the client and the image that a reference means; raises NotFound, Ambiguous."""
         reference = self.reference(text)
         if not reference.name:
-            raise click.UsageError(f"There is no name of an image after the colon: {text}")
+            raise click.UsageError(f"{text!r} has no name or id of an image.")
         return reference.client, reference.find()
 
 

@@ -104,8 +104,11 @@ class NewSessions:
         with self._database.unit() as unit:
             return self._add(unit, change, new)
 
-    def _add(self, unit: Unit, change: Change, new: UploadSession) -> UploadSession:
-        """Create or take the image, and insert its session, which has no bytes yet."""
+    def _add(self, unit: Unit, change: Change, new: UploadSession, ending: int = 0) -> UploadSession:
+        """Create or take the image, and insert its session, which has no bytes yet.
+
+        `ending` is the number of sessions that end with this.
+        """
         image = self._writer.write(unit, change)
         at_work = image.has_jobs and unit.has_open_job(image.id)
         if image.status is not Status.QUEUED or at_work:
@@ -114,7 +117,7 @@ class NewSessions:
             raise InvalidRequest(
                 f"The upload has {new.length} bytes, but its declared size is {change.size}."
             )
-        self._require_room(unit, change.caller.project)
+        self._require_room(unit, change.caller.project, ending)
         session = replace(
             new,
             image_id=image.id,
@@ -152,9 +155,9 @@ class NewSessions:
         self._database.start_usage(change.caller.project)
         return store
 
-    def _require_room(self, unit: Unit, project: str | None) -> None:
+    def _require_room(self, unit: Unit, project: str | None, ending: int = 0) -> None:
         most = self._settings.project_uploads
-        if unit.sessions.count_living(project) >= most:
+        if unit.sessions.count_living(project) - ending >= most:
             raise LimitReached(most, "open upload sessions")
 
     @retry_on_conflict
@@ -183,7 +186,7 @@ class NewSessions:
     @retry_on_conflict
     def _concatenate(self, change: Change, new: UploadSession, session_ids: Sequence[str]) -> UploadSession:
         with self._database.unit() as unit:
-            session, length = self._add(unit, change, new), 0
+            session, length = self._add(unit, change, new, len(session_ids)), 0
             for session_id in session_ids:
                 part, image = locked(unit, session_id, change.caller)
                 require_taking(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -197,6 +198,21 @@ class InParts(Harness):
         )
 
         assert self.left_behind() == []
+
+    @needs(WritableStore, Parts)
+    def test_requests_that_come_after_the_end_do_not_change_the_blob(self) -> None:
+        parts, key = self._parts(), self.key()
+        pieces = self._pieces(parts)
+        token = parts.begin(key, sum(map(len, pieces)))
+        receipts = [self._put(parts, key, token, number, pieces) for number in (1, 2, 3)]
+        stored = self._finish(parts, key, token, receipts)
+        with contextlib.suppress(BlobNotFound):
+            parts.put_part(key, token, Piece(1, 0, len(pieces[0])), Trickle(pattern(len(pieces[0]), seed=99)))
+        with contextlib.suppress(BlobNotFound, Duplicate):
+            parts.finish(key, token, receipts)
+        parts.abort(key, token)
+
+        assert_same(self.read(stored.location, sum(map(len, pieces))), b"".join(pieces))
 
     @needs(WritableStore, Parts)
     def test_an_upload_in_parts_does_not_replace_a_blob(self) -> None:

@@ -104,7 +104,6 @@ class Machine(RuleBasedStateMachine):
         with contextlib.suppress(Incomplete):
             self.image = self.side(elsewhere).finish(self.session)
 
-    @precondition(lambda self: self.is_open)
     @rule()
     def sweep(self):
         self.other.lifecycle.sweep()

@@ -42,6 +42,9 @@ class PartedUpload(Upload):
 
     def put(self, piece: Piece, source: Reader) -> PartReceipt:
         """Store a part. It is held in memory, or in a file if it is large, so that it can be sent again."""
+        # Swift's s3api accepts parts of an upload that is complete, and would put them into the object.
+        if self._head() is not None:
+            raise BlobNotFound(self._bucket.store, "the upload has ended")
         limits = PartLimits(1, self._bucket.options.part_memory, spool=True)
         parts = PartReader(self._bucket.store, source, iter([piece.size]), limits)
         with contextlib.closing(parts), self._missing_named():

@@ -81,8 +81,9 @@ class PartedUpload(Upload):
         return Stored(self._place.location, sum(part.size for part in parts))
 
     def abort(self) -> None:
-        """Remove all segments of the upload."""
-        self._account.for_each(self._remove_segment, self._names())
+        """Remove all segments of the upload, unless they are those of its blob."""
+        if self._ours() is None:
+            self._account.for_each(self._remove_segment, self._names())
 
     def parts(self) -> list[PartReceipt]:
         """Return the receipts of the parts. Of a part that was sent again, the newest segment counts."""

@@ -43,10 +43,13 @@ class Events(Resource):
 class EventStream:
     """The body of the response: the events of one subscription, and a comment now and then."""
 
-    def __init__(self, request: Request, subscription: Subscription, after: int | None):
+    def __init__(
+        self, request: Request, subscription: Subscription, after: int | None, wake: Callable[[], object]
+    ):
         self._request = request
         self._subscription = subscription
         self._after = after
+        self._wake = wake
         self._pause: Pause | None = pause_of(request)
         self._feed: Feed = request.lifecycle.feed
         self._release_worker = STAND_IN.get()
@@ -72,6 +75,10 @@ class EventStream:
                 for news in self._past(self._after):
                     seen.update(one.number for one in news if (one.number or 0) > subscription.position)
                     yield _encode(news)
+                    if time.monotonic() >= self._next_beat and not self._may_go_on():
+                        return
+                    self._wake()
+                    yield b""  # pause until the client has taken the page, so that a slow one needs no worker
             except DatabaseError:
                 return  # the client resumes
         while not (self._pause is not None and self._pause.ending):
@@ -88,8 +95,13 @@ class EventStream:
             yield b""
 
     def _past(self, after: int) -> Iterator[list[News]]:
-        with self._release_worker():
-            yield from self._feed.past(self._subscription, after)
+        pages = self._feed.past(self._subscription, after)
+        while True:
+            with self._release_worker():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def _may_go_on(self) -> bool:
         """Schedule the next heartbeat, and return whether the caller's token is still valid."""
@@ -116,7 +128,7 @@ def listen(context: Events, request: Request) -> Response:
     woken, pause = threading.Event(), pause_of(request)
     wake: Callable[[], object] = woken.set if pause is None else pause.wake
     subscription = subscribe(request, wake, time.monotonic() + _HEARTBEAT, image_id=image_id, progress=True)
-    stream = EventStream(request, subscription, after)
+    stream = EventStream(request, subscription, after, wake)
     if pause is None:
         held = Held(woken)
         held.body = stream

@@ -82,7 +82,7 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
 
     Raises:
         NotOctets: the Content-Type is not application/octet-stream, or is missing where it is required.
-        InvalidRequest: the body is only a part of the image (RFC 9110 14.5).
+        InvalidRequest: the body is only a part of the image (RFC 9110 14.5), or a digest is malformed.
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
     if (given := request.media_type) != OCTETS and (needs_type or given):
@@ -93,7 +93,9 @@ def upload_body(request: Request, *, needs_type: bool = True) -> UploadBody:
             "send all bytes, without that header."
         )
     require_plain(request)
-    return UploadBody(request)
+    body = UploadBody(request)
+    _ = body.digests  # a malformed digest is refused before anything is recorded
+    return body
 
 
 def require_plain(request: Request) -> None:

@@ -96,6 +96,20 @@ class Committer:
             done.session = self._advance(unit, done.session, image)
             return done
 
+    @retry_on_conflict
+    def require_room(self, writing: Writing, size: int) -> None:
+        """Count `size` bytes that are not a part of the session yet, until the next commit counts them anew.
+
+        Raises:
+            SessionEnded, Superseded, LimitReached: see `commit`.
+        """
+        with self._database.unit() as unit:
+            image = None if writing.image is None else unit.row(writing.image.id)
+            session = writing.require_current(unit.sessions.lock(writing.session.id))
+            if session.length is None:
+                session = self.count(unit, session, image, unit.sessions.bytes_of(session.id) + size)
+                unit.sessions.change(session.id, {"counted": session.counted})
+
     def _advance(self, unit: Unit, session: UploadSession, image: Image | None) -> UploadSession:
         """Set the session's offset, count its bytes, and return it."""
         offset = unit.sessions.end_of_run(session.id, session.offset)

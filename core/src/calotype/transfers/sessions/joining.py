@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 from calotype.database.database import Database
 from calotype.database.retry import retry_on_conflict
-from calotype.model.sessions import LIVING, Cell, Grid, StoredPart, UploadSession
+from calotype.model.sessions import LIVING, Cell, StoredPart, UploadSession
 from calotype.stores.catalog import Catalog
 from calotype.stores.errors import StoreError
 from calotype.stores.values import Piece, Reader
@@ -31,17 +32,13 @@ class Joiner:
 
         If a store fails, the parts stay in the spool, and are joined when the session is finished.
         """
-        grid, position = session.grid or Grid(end), start
-        while position < end:
-            cell = grid.cell_at(position)
-            parts = list(self._database.sessions.parts(session.id, cell.start, cell.end))
-            last = min(cell.end, session.length or cell.end)
-            if len(parts) > 1 and sum(part.size for part in parts) == last - cell.start:
-                try:
+        try:
+            for cell, parts in self._cells(session, start, end):
+                last = min(cell.end, session.length or cell.end)
+                if sum(part.size for part in parts) == last - cell.start:
                     self.join(session, cell, parts)
-                except StoreError as error:
-                    log.warning("parts of an upload session could not be joined yet: %s", error)
-            position = cell.end
+        except StoreError as error:
+            log.warning("parts of an upload session could not be joined yet: %s", error)
 
     def join_rest(self, session: UploadSession) -> None:
         """Join the parts of all cells that are still in the spool. The session has all its bytes.
@@ -49,12 +46,26 @@ class Joiner:
         Raises:
             StoreError: a store cannot do it now.
         """
-        grid, position = session.grid or Grid(session.offset), 0
-        while position < session.offset:
-            cell = grid.cell_at(position)
+        for cell, parts in self._cells(session, 0, session.offset):
+            self.join(session, cell, parts)
+
+    def _cells(
+        self, session: UploadSession, position: int, end: int
+    ) -> Iterator[tuple[Cell, list[StoredPart]]]:
+        """Yield the cells of a range that have parts in the spool, with their parts.
+
+        If the store's parts may be anywhere, each part in the spool is a cell.
+        """
+        if session.grid is None:
+            for part in self._database.sessions.parts(session.id, position, end):
+                if part.key is not None:
+                    yield Cell(part.start + 1, part.start, part.size), [part]
+            return
+        while position < end:
+            cell = session.grid.cell_at(position)
             parts = list(self._database.sessions.parts(session.id, cell.start, cell.end))
             if any(part.key is not None for part in parts):
-                self.join(session, cell, parts)
+                yield cell, parts
             position = cell.end
 
     def join(self, session: UploadSession, cell: Cell, parts: list[StoredPart]) -> None:

@@ -2,6 +2,8 @@
 
 A chunk is gathered in pieces. A piece that fills one of the backend's cells becomes a part in the session's
 store. Any other piece becomes a part in the spool, and once all parts of a cell are there, they are joined.
+The pieces of a chunk with declared digests wait in the spool for its check, because a store cannot take back
+a part.
 Each part is committed as soon as its bytes are durable, so a crash loses at most the pieces on their way: the
 one that is being stored, and the one that is gathered meanwhile.
 """
@@ -131,7 +133,7 @@ class Receiver:
             cell = session.grid.cell_at(start)
             end = min(cell.end, session.length or cell.end)
             number = cell.number if (start, start + size) == (cell.start, end) else None
-        if session.token is None or number is None:
+        if session.token is None or number is None or writing.chunk.digests:
             return self.spool.write(session, gathered)
         store = self._stores.require(session.store)
         try:
@@ -152,7 +154,7 @@ class Receiver:
         done = self.committer.commit(writing, parts)
         self.spool.cancel(done.repeated)
         require_no_clash(done)
-        if done.session.token is not None and done.session.grid is not None:
+        if done.session.token is not None:
             self.joiner.join_complete(done.session, parts[0].start, parts[-1].end)
         return done.session
 
@@ -207,6 +209,9 @@ class _Keeper:
 
     def _keep(self, gathered: Gathered) -> None:
         with contextlib.closing(gathered):
+            if self._writing.chunk.digests:
+                held = sum(part.size for part in self._held)
+                self._receiver.committer.require_room(self._writing, held + gathered.size)
             self._held.append(self._receiver.store(self._writing, gathered))
         if not self._writing.chunk.digests:
             self._commit()
