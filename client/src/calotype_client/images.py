@@ -40,6 +40,11 @@ BASE_FIELDS = frozenset(
         "status_reason",
     }
 )
+#: The statuses of images, in Calotype and in Glance.
+STATUSES = (
+    *("queued", "saving", "uploading", "importing", "active", "deactivated"),
+    *("killed", "deleted", "pending_delete"),
+)
 #: Properties by which a server reports about imports.
 _OF_THE_SERVER = "os_glance_"
 

@@ -7,7 +7,7 @@ import difflib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from calotype_client.errors import Ambiguous, NotFound
 from calotype_client.images import Image
@@ -16,6 +16,12 @@ from calotype_client.images import Image
 _PREFIX = re.compile(r"[0-9a-f]{4}[0-9a-f-]{0,32}", re.I)
 #: Names that Images v2 would take for an operator with a value.
 _OPERATOR = re.compile(r"(in|eq|neq|gt|gte|lt|lte):")
+#: Where images are looked for: in lists, among hidden ones, and among those that were offered to the caller.
+_PLACES: tuple[dict[str, Any], ...] = (
+    {},
+    {"os_hidden": "true"},
+    {"member_status": "pending", "visibility": "shared"},
+)
 #: Candidates that an error lists, and images among which a similar name is looked for.
 _LISTED, _SIMILAR = 10, 200
 
@@ -33,7 +39,7 @@ class Catalogue(Protocol):
 
 
 def find_image(catalogue: Catalogue, reference: str) -> Image:
-    """Return the image with this id, name, or beginning of an id; hidden images come last.
+    """Return the image with this id, name, or beginning of an id; hidden and offered images come last.
 
     Raises:
         NotFound: there is no such image.
@@ -42,12 +48,12 @@ def find_image(catalogue: Catalogue, reference: str) -> Image:
     if _is_id(reference):
         with contextlib.suppress(NotFound):  # it may also be a name
             return catalogue.show(reference.lower())
-    for hidden in ("false", "true"):
-        if named := list(_named(catalogue, reference, hidden)):
+    for filters in _PLACES:
+        if named := list(_named(catalogue, reference, filters)):
             return _only(named, reference)
         if _PREFIX.fullmatch(reference):
             prefix = reference.lower()
-            begun = [image for image in catalogue.images(os_hidden=hidden) if image.id.startswith(prefix)]
+            begun = [image for image in catalogue.images(**filters) if image.id.startswith(prefix)]
             if begun:
                 return _only(begun, reference)
     raise NotFound(f"There is no image {reference!r}.", advice=_similar(catalogue, reference))
@@ -60,15 +66,15 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def _named(catalogue: Catalogue, name: str, hidden: str) -> Iterator[Image]:
+def _named(catalogue: Catalogue, name: str, filters: dict[str, Any]) -> Iterator[Image]:
     wanted = None if _OPERATOR.match(name) else name
-    return (image for image in catalogue.images(os_hidden=hidden, name=wanted) if image.name == name)
+    return (image for image in catalogue.images(name=wanted, **filters) if image.name == name)
 
 
 def _only(found: Sequence[Image], reference: str) -> Image:
     if len(found) == 1:
         return found[0]
-    lines = [f"  {image.id}  {image.status}  {image.name or '-'}" for image in found[:_LISTED]]
+    lines = [f"  {image.id}  {image.document.get('created_at', '')}  {image.status}  {image.name or '-'}" for image in found[:_LISTED]]
     if len(found) > _LISTED:
         lines.append(f"  and {len(found) - _LISTED} more")
     raise Ambiguous(

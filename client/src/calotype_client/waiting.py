@@ -116,7 +116,10 @@ def progress_of(service: ImageService, image: Image) -> dict[str, Any] | None:
 def _check_possible(image: Image, status: str, task: Task | None) -> None:
     """Raise Refused if the image does not get the status any more by itself."""
     if task is not None and task.status == "failure" and image.status in ("queued", "killed"):
-        raise Refused(f"The import of image {image.label} failed: {task.message or image.status_reason}")
+        raise Refused(
+            f"The import of image {image.label} failed: {task.message or image.status_reason}",
+            advice=f"The image stays {image.status}. Remove it with: calotype rm {image.id[:8]}",
+        )
     if image.status in _ENDED:
         raise Refused(
             f"Image {image.label} is {image.status}, and will not become {status}"

@@ -11,14 +11,14 @@ _BLOCK = 1 << 16
 
 
 class CuttingProxy:
-    """A proxy to a local port, for a `with` block.
+    """A proxy to a local port, for a `with` block. `port` can change.
 
     `up` and `down` have, one after the other, the bytes after which a connection is cut, counted from the
     client and from the server. After these, connections live. A connection with fewer bytes uses up none.
     """
 
     def __init__(self, port: int, up: Iterable[int] = (), down: Iterable[int] = ()):
-        self._target = ("127.0.0.1", port)
+        self.port = port
         self._cuts = {"up": [*up], "down": [*down]}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
@@ -50,7 +50,11 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                try:
+                    server = socket.create_connection(("127.0.0.1", self.port))
+                except OSError:
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 self._start(self._carry, client, server, "up")
                 self._start(self._carry, server, client, "down")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,7 +109,7 @@ def test_a_wrong_token_ends_with_3(commands: dict[str, Command]) -> None:
     result = commands["u1"].run("ls")
 
     assert result.status == 3
-    assert "Hint: Log in again" in result.err
+    assert "Hint: Log in with a token" in result.err
     assert "Request: req-" in result.err
 
 
@@ -150,6 +152,14 @@ def test_a_taken_id_ends_with_6(command: Command) -> None:
         ("copy", "disk", "--to", "x:", "--store", "y"),
         ("api", "GET", "/v2/images", "-d", "{"),
         ("logout", "nowhere"),
+        ("login", "http://127.0.0.1", "--token-file", "missing"),
+        ("set", "disk"),
+        ("set", "disk", "-p", "owner=x"),
+        ("ls", "--status", "bogus"),
+        ("wait", "disk", "--for", "bogus"),
+        ("import", "notaurl"),
+        ("api", "GET", "nope"),
+        ("pull", "disk", "nowhere/"),
     ],
 )
 def test_a_mistake_in_the_command_ends_with_2(command: Command, arguments: tuple[str, ...]) -> None:
@@ -158,8 +168,6 @@ def test_a_mistake_in_the_command_ends_with_2(command: Command, arguments: tuple
     command.file("disk.raw.gz", b"\x1f\x8b compressed")
     command.file("disk.qcow2", b"QFI\xfb\0\0\0\3" + bytes(100))
     command.file("backed.qcow2", b"QFI\xfb\0\0\0\3" + (512).to_bytes(8) + bytes(100))
-    command.ok("push", "disk.raw", "--no-resume")
-
     result = command.run(*arguments)
 
     assert result.status == 2, result.err
@@ -186,6 +194,20 @@ def test_a_colon_at_the_beginning_says_that_others_belong_to_the_name(
     assert command.run("push", f"{file}", ":debian:12").status == 0
     assert command.run("show", ":debian:12", "-o", "value", "-c", "name").text.strip() == "debian:12"
     assert command.run("rm", ":debian:12").status == 0
+
+
+def test_a_full_standard_output_ends_with_7(command: Command) -> None:
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [Path(sys.executable).with_name("calotype"), "ping"],
+            env={"PATH": os.environ["PATH"], **command.environ},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    said = "Error: The output cannot be written: No space left on device.\n"
+    assert (process.returncode, process.stderr) == (7, said)
 
 
 def test_a_refused_file_leaves_no_image(command: Command) -> None:

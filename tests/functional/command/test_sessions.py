@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.functional.command.conftest import Command
 from tests.functional.command.cutting import CuttingProxy
 from tests.functional.command.test_transfers import states
@@ -73,6 +75,22 @@ def test_a_push_goes_on_in_the_parts_that_it_began_with(
 
     assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
     assert len(command.record("ls", name)) == 1
+
+
+def test_a_push_outlasts_the_restart_of_its_server(command: Command, start_server: StartServer) -> None:
+    server = start_server()
+    command.file("disk.raw", DATA)
+    with CuttingProxy(server.port) as proxy:
+        command.environ["CALOTYPE_URL"] = proxy.url
+        process = command.start("push", "disk.raw", "kept", "-o", "json", "--limit-rate", "10M")
+        wait_for(lambda: proxy.up_bytes > 8 * MIB)
+        server.kill()
+        server.start()
+        proxy.port = server.port
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    assert json.loads(out)[0]["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
 
 
 def test_a_file_that_changed_meanwhile_is_sent_anew(command: Command) -> None:

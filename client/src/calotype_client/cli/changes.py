@@ -13,9 +13,10 @@ from calotype_client.cli.images import COLUMNS
 from calotype_client.cli.output import show_records
 from calotype_client.cli.session import Session, output_options, pass_session, remote_option
 from calotype_client.client import Client
-from calotype_client.errors import CalotypeError
+from calotype_client.errors import CalotypeError, NotFound
 from calotype_client.images import Image
 
+_SWITCHES = ("protected", "os_hidden", "is_active")
 _FIELDS = ("name", "visibility", "owner", "min_disk", "min_ram", "protected", "os_hidden", "disk_format")
 
 
@@ -51,6 +52,10 @@ def set_(session: Session, /, image: str, **given: Any) -> None:
       calotype set debian-12.1 --visibility community --protected
       calotype set debian-12.1 --unprotected --name debian-12
     """
+    if not any(value not in (None, (), False) for value in given.values()) and all(
+        given[name] is None for name in _SWITCHES
+    ):
+        raise click.UsageError("Say what to change: see `calotype set --help`.")
     client, found = session.find(image)
     tags = (set(found.tags) | set(given["tags"])) - set(given["lost_tags"])
     fields = ImageFields(
@@ -85,7 +90,8 @@ def rm(session: Session, /, images: tuple[str, ...], store: str | None, dry_run:
     """
     found = [session.find(each) for each in images]
     failures = [] if dry_run else [*_delete(found, store)]
-    deleted = [image.document for _, image in found if image.id not in dict(failures)]
+    status = {} if dry_run or store else {"status": "deleted"}
+    deleted = [{**image.document, **status} for _, image in found if image.id not in dict(failures)]
     if deleted:
         show_records(session, deleted, COLUMNS)
     for _, error in failures[:-1]:
@@ -119,7 +125,15 @@ def undelete(session: Session, /, image: str) -> None:
       calotype undelete 5a1f6c0e-0e56-4a7b-9d0c-0f3a5d1e7b11
     """
     reference = session.reference(image)
-    reference.client.undelete(reference.name)
+    try:
+        reference.client.undelete(reference.name)
+    except NotFound as error:
+        raise NotFound(
+            f"There is no deleted image {reference.name!r}, or its bytes are gone.",
+            advice="Give the whole id.",
+            status=error.status,
+            request_id=error.request_id,
+        ) from None
     show_records(session, [reference.client.show(reference.name).document], COLUMNS)
 
 

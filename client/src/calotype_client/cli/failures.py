@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -25,6 +27,7 @@ EXIT_STATUS: dict[type[errors.CalotypeError], int] = {
 }
 #: The exit status of a command that Ctrl-C or a closed pipe ended, as shells count it.
 INTERRUPTED, CLOSED = 130, 141
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Stopped(Exception):
@@ -49,13 +52,23 @@ def exit_status_of(command: Callable[[], object]) -> int:
         _tell(f"Stopped. {error}")
         return INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads any more. Python would complain when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # nobody reads any more
         return CLOSED
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else "The output cannot be written: "
+        _discard_output()
+        _tell(f"Error: {where}{error.strerror}.")
+        return EXIT_STATUS[errors.OutOfSpace if error.errno in _FULL else errors.SettingsError]
     except SystemExit as error:
         # click ends so when a pipe is closed, with 1, and when it has completed a word, with 0.
         return CLOSED if error.code else 0
     return result if isinstance(result, int) else 0
+
+
+def _discard_output() -> None:
+    """Let Python flush into nothing at its end, because it would complain about the failure once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def describe(error: errors.CalotypeError) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from calotype_client.changes import ImageFields
+from calotype_client.images import BASE_FIELDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 VISIBILITIES = click.Choice(["private", "shared", "community", "public"])
@@ -65,4 +66,6 @@ def read_properties(texts: tuple[str, ...]) -> dict[str, str]:
     for key, equals, _ in pairs:
         if not (key and equals):
             raise click.UsageError(f"A property is KEY=VALUE, not {key + equals!r}.")
+        if key in BASE_FIELDS:
+            raise click.UsageError(f"{key!r} is a field and no property: use its option, if there is one.")
     return {key: value for key, _, value in pairs}

@@ -12,6 +12,7 @@ from calotype_client.cli.completing import image_argument
 from calotype_client.cli.field_options import VISIBILITIES, read_properties
 from calotype_client.cli.output import show_record, show_records
 from calotype_client.cli.session import Session, output_options, pass_session, remote_option
+from calotype_client.images import STATUSES
 
 #: The columns of a table of images.
 COLUMNS = ("id", "name", "status", "size", "disk_format", "visibility")
@@ -20,7 +21,7 @@ _FIRST = (*COLUMNS[:2], "status", "status_reason", "size", "disk_format", "conta
 
 @click.command("ls")
 @click.argument("pattern", metavar="[[REMOTE:]PATTERN]", default="")
-@click.option("--status", metavar="STATUS", help="Only images with this status.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only images with this status.")
 @click.option("--visibility", type=VISIBILITIES, help="Only images with this visibility.")
 @click.option("--owner", metavar="PROJECT", help="Only images of this project.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only images with this tag; repeatable.")

@@ -43,6 +43,8 @@ def import_(session: Session, /, url: str, image: str, **given: Any) -> None:
       calotype import http://images.example.com/debian-12.qcow2
       calotype import http://images.example.com/disk.raw web-3 --no-wait
     """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise click.UsageError(f"This is no URL of a web server: {url!r}.")
     reference = session.reference(image)
     path = PurePosixPath(unquote(urlsplit(url).path))
     fields = read_fields(given, reference.name or name_of(path))

@@ -41,11 +41,7 @@ def login(session: Session, /, url: str, **given: Any) -> None:
     """
     remotes = Remotes(os.environ)
     if not url:
-        known = [
-            {"name": name, "url": cloud.get("auth", {}).get("endpoint")}
-            for name, cloud in remotes.read().items()
-        ]
-        show_records(session, known, ("name", "url"))
+        show_records(session, _known(remotes), ("name", "url", "token", "default"))
         return
     auth = {"endpoint": check_url(url)}
     if token := None if given["no_token"] else _read_token(given["token_file"]):
@@ -58,7 +54,21 @@ def login(session: Session, /, url: str, **given: Any) -> None:
     with Client(profile_of(given["name"], cloud)) as client:
         next(client.images(limit=1), None)  # a wrong URL or token is noticed now
     remotes.add(given["name"], cloud)
-    click.echo(f"{auth['endpoint']} is now the remote {given['name']!r}, and the default.", err=True)
+    kept = "with a token" if token else "without a token"
+    click.echo(f"Commands use {auth['endpoint']} from now on, {kept}. Its name is {given['name']!r}.", err=True)
+
+
+def _known(remotes: Remotes) -> list[dict[str, Any]]:
+    """Return the remotes as records, without their tokens."""
+    return [
+        {
+            "name": name,
+            "url": cloud.get("auth", {}).get("endpoint"),
+            "token": "yes" if cloud.get("auth", {}).get("token") else "no",
+            "default": "yes" if name == remotes.default else "no",
+        }
+        for name, cloud in remotes.read().items()
+    ]
 
 
 def _read_token(file: str | None) -> str:
@@ -79,7 +89,12 @@ def logout(name: str) -> None:
     Examples:
       calotype logout lab
     """
-    Remotes(os.environ).remove(name.rstrip(":"))
+    remotes = Remotes(os.environ)
+    was_default = remotes.default == name.rstrip(":")
+    remotes.remove(name.rstrip(":"))
+    if was_default and remotes.default is not None:
+        (url,) = (each["url"] for each in _known(remotes) if each["default"])
+        click.echo(f"Commands use {url} from now on. Its name is {remotes.default!r}.", err=True)
 
 
 COMMANDS = {"login": login, "logout": logout}

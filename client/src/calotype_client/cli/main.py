@@ -94,7 +94,7 @@ def calotype(ctx: click.Context) -> None:
 
     \b
     Examples:
-      calotype login http://127.0.0.1:9292
+      calotype login http://127.0.0.1:9292 --no-token
       calotype push debian-12.qcow2
       calotype ls
       calotype pull debian-12 copy.qcow2

@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from calotype_client.cli.printing import human_size, printable
+from calotype_client.cli.printing import cut_to_width, human_size, printable, text_width
 from calotype_client.cli.session import Session
 
 Record = Mapping[str, Any]
@@ -21,6 +22,9 @@ _SIZES = frozenset({"size", "virtual_size", "to_send", "free", "capacity", "larg
 #: Columns that a terminal shows in short, because the beginning of an id is enough for every verb.
 _IDS = frozenset({"id"})
 _SHORT = 8
+#: Columns that can be cut, to no less than this, and the one that may be longer than the line.
+_TEXTS, _SHORTEST, _MESSAGE = frozenset({"name", "description", "url"}), 12, "message"
+_GAP = "  "
 
 
 def show_records(session: Session, records: Sequence[Record], columns: Sequence[str]) -> None:
@@ -114,47 +118,59 @@ def _print_csv(records: Sequence[Record], columns: Sequence[str]) -> None:
 
 
 def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    rows = [[_shown(name, record.get(name), short=True) for name in columns] for record in records]
+    heads = [name.replace("_", " ") for name in columns]
+    widths = [max(map(text_width, column)) for column in zip(heads, *rows, strict=True)]
+    widths = _fitted(widths, columns, terminal_width())
+    click.echo(_line(heads, widths, columns, is_bold=True))
+    for row in rows:
+        click.echo(_line(row, widths, columns))
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(
-            name.replace("_", " "),
-            justify="right" if name in _SIZES else "left",
-            no_wrap=True,
-            overflow="ellipsis" if name == "name" else "fold",
-            ratio=None,
-        )
-    for record in records:
-        table.add_row(*(Text(_shown(name, record.get(name), short=True)) for name in columns))
-    _print_rich(table)
+
+def _line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[str], *, is_bold: bool = False) -> str:
+    """Return the first cells of a row in columns of these widths."""
+    fitted = []
+    for text, width, name in zip(cells, widths, columns, strict=False):
+        if text_width(text) > width:
+            text = cut_to_width(text, width - 1).rstrip() + "…"
+        blanks = " " * (width - text_width(text))
+        styled = click.style(text, bold=True) if is_bold and "NO_COLOR" not in os.environ else text
+        fitted.append(blanks + styled if name in _SIZES else styled + blanks)
+    return _GAP.join(fitted).rstrip()
+
+
+def _fitted(widths: list[int], columns: Sequence[str], width: int | None) -> list[int]:
+    """Return the widths of the columns that fit on the terminal: long texts are cut, then columns left out.
+
+    A cut size or id would be wrong, and a message at the end of the line may go on in the next one.
+    """
+    if width is None or not widths:
+        return widths
+    kept = list(widths)
+    while True:
+        cuttable = [place for place in range(len(kept)) if columns[place] in _TEXTS]
+        fixed = kept[:-1] if columns[len(kept) - 1] == _MESSAGE else kept
+        excess = sum(fixed) + len(_GAP) * (len(kept) - 1) - width
+        for place in cuttable:
+            cut = min(max(0, excess), max(0, kept[place] - _SHORTEST))
+            kept[place] -= cut
+            excess -= cut
+        if excess <= 0 or len(kept) == 1:
+            return kept
+        kept = [*widths[: len(kept) - 1]]
 
 
 def _print_fields(record: Record, names: Sequence[str]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    width = max(map(text_width, names), default=0)
     for name in names:
-        table.add_row(Text(name), Text(_shown(name, record.get(name), short=False)))
-    _print_rich(table)
+        label = name + " " * (width - text_width(name))
+        styled = label if "NO_COLOR" in os.environ else click.style(label, bold=True)
+        click.echo(f"{styled}{_GAP}{_shown(name, record.get(name), short=False)}".rstrip())
 
 
-def _print_rich(table: Any) -> None:
-    from rich.console import Console
-
-    # A pipe has no width: what reads it gets every line whole.
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "0")) or 1000
-    console = Console(width=width, highlight=False, soft_wrap=False)
-    lines = console.render_lines(table, pad=False) if not sys.stdout.isatty() else None
-    if lines is None:
-        console.print(table)
-        return
-    for line in lines:
-        click.echo("".join(segment.text for segment in line).rstrip())
+def terminal_width() -> int | None:
+    """Return the columns of the terminal, or None if the output goes elsewhere, where every line is whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _is_unicode() -> bool:

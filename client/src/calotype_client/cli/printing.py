@@ -9,6 +9,10 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?", re.I)
 
 
+#: Characters without a width: they join emoji, or choose their form.
+_JOINERS = "\u200d\ufe0e\ufe0f"
+
+
 def human_size(size: int) -> str:
     """Return a number of bytes with a unit, such as `1.5 GiB`."""
     value, unit = float(size), 0
@@ -35,7 +39,7 @@ def printable(text: str, keep: str = "") -> str:
 
 def _is_plain(character: str) -> bool:
     # Categories: Cc controls, Cf formats such as those that turn the direction, Cs surrogates, Z separators.
-    if character == "\u200d":  # it joins emoji
+    if character in _JOINERS:
         return True
     category = unicodedata.category(character)
     return character == " " or (category not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
@@ -44,3 +48,24 @@ def _is_plain(character: str) -> bool:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def text_width(text: str) -> int:
+    """Return the columns of a terminal that a text takes."""
+    return sum(map(_width, text))
+
+
+def cut_to_width(text: str, width: int) -> str:
+    """Return the beginning of a text that takes at most `width` columns of a terminal."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _width(character)
+        if taken > width:
+            return text[:place]
+    return text
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character) or character in _JOINERS:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

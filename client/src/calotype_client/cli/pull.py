@@ -39,7 +39,7 @@ _UNFIT = re.compile(r"[/\\\0-\x1f\x7f]+|^[.\s]+|[.\s]+$")
 def pull(session: Session, /, image: str, file: str, **given: Any) -> None:
     """Fetch an image into FILE, and verify it.
 
-    Without a FILE, the image's name and format make one. The file appears when it is complete. A pull that
+    Without a FILE, or with a folder, the image's name and format make one. The file appears when it is complete. A pull that
     was interrupted goes on when the same command is run again. FILE can be - for the standard output.
 
     \b
@@ -49,8 +49,12 @@ def pull(session: Session, /, image: str, file: str, **given: Any) -> None:
       calotype pull --replace debian-12 copy.qcow2
       calotype pull debian-12 - | sha256sum
     """
+    path = Path(file or ".")
+    if file.endswith("/") and not path.is_dir():
+        raise click.UsageError(f"There is no folder {file!r}.")
     client, found = session.find(image)
-    path = Path(file or file_name(found))
+    if not file or path.is_dir():
+        path /= file_name(found)
     if given["dry_run"]:
         show_record(session, {"id": found.id, "file": str(path), "size": found.size}, ("id", "file"))
         return

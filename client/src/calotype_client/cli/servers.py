@@ -118,9 +118,11 @@ def api(session: Session, /, method: str, path: str, **given: Any) -> None:
       calotype api POST /v2/images -d '{"name": "web-3", "disk_format": "raw", "container_format": "bare"}'
       calotype api POST /v2/images/5a1f6c0e-0e56-4a7b-9d0c-0f3a5d1e7b11/actions/deactivate
     """
+    if not path.startswith("/"):
+        raise click.UsageError(f"PATH begins with a slash, such as /v2/images, and {path!r} does not.")
     document = None if given["data"] is None else _read_json(given["data"])
     headers = dict(_read_header(text) for text in given["headers"])
-    answer = session.client().request(method.upper(), f"/{path.lstrip('/')}", document, headers=headers)
+    answer = session.client().request(method.upper(), path, document, headers=headers)
     if given["include"]:
         lines = [f"{answer.status}", *(f"{name}: {value}" for name, value in answer.headers.items())]
         click.echo("\n".join([*lines, ""]))

@@ -12,17 +12,20 @@ import click
 from calotype_client.cli.completing import complete_image, image_argument
 from calotype_client.cli.images import COLUMNS
 from calotype_client.cli.output import show_records
-from calotype_client.cli.printing import printable
+from calotype_client.cli.printing import human_size, printable
 from calotype_client.cli.progress import progress_option, shown_progress
 from calotype_client.cli.session import Session, output_options, pass_session, remote_option
 from calotype_client.client import Client
 from calotype_client.errors import CalotypeError, NotSupported
+from calotype_client.images import STATUSES
 from calotype_client.waiting import Event, changes, events, wait
 
 
 @click.command("wait")
 @image_argument
-@click.option("--for", "status", default="active", show_default=True, metavar="STATUS", help="The status.")
+@click.option(
+    "--for", "status", type=click.Choice(STATUSES), default="active", show_default=True, help="The status."
+)
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Wait no longer than that.")
 @progress_option
 @output_options
@@ -100,8 +103,12 @@ def _name_of(client: Client, event: Event, names: dict[str, str]) -> str:
 def _line(event: Event, name: str) -> str:
     """Return an event as a line for people."""
     data = event.data
-    words = [data.get("time") or data.get("updated_at"), f"{event.kind:9}", str(_image_of(event))[:8], name]
-    words += [data.get("status"), data.get("reason") or data.get("status_reason")]
+    moment = str(data.get("time") or data.get("updated_at") or "")[11:19]
+    words = [moment or " " * 8, f"{event.kind:9}", str(_image_of(event))[:8], name, data.get("status")]
+    if isinstance(data.get("bytes"), int):
+        total = data.get("total")
+        words += [human_size(data["bytes"]) + (f" of {human_size(total)}" if isinstance(total, int) else "")]
+    words += [data.get("reason") or data.get("status_reason")]
     return printable("  ".join(str(word) for word in words if word))
 
 

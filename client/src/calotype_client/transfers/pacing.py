@@ -9,6 +9,10 @@ from calotype_client.errors import Unavailable
 from calotype_client.transfers.progress import Progress
 
 
+#: The pauses are 0.5, 1, 2, 4, 8, 16, 16 and 16 seconds.
+_TRIES, _FIRST, _LONGEST = 9, 0.5, 16.0
+
+
 class RateLimit:
     """A limit of bytes in a second, which all connections of a transfer share. None means no limit."""
 
@@ -29,12 +33,13 @@ class RateLimit:
 
 
 class Patience:
-    """Retries after broken connections: each pause is twice as long, and bytes that arrive reset them."""
+    """Retries after broken connections, for about a minute.
 
-    def __init__(self, progress: Progress, tries: int = 6, first: float = 0.5):
+    Each pause is twice as long as the one before, up to `_LONGEST`. Bytes that arrive begin a new minute.
+    """
+
+    def __init__(self, progress: Progress):
         self._progress = progress
-        self._tries = tries
-        self._first = first
         self._failures = 0
 
     def reset(self) -> None:
@@ -44,8 +49,9 @@ class Patience:
     def wait(self, error: Unavailable) -> None:
         """Wait before the next attempt; raise the error if there were too many."""
         self._failures += 1
-        if self._failures >= self._tries:
+        if self._failures >= _TRIES:
+            error.advice = "Run the same command again to go on."
             raise error
-        pause = self._first * 2 ** (self._failures - 1)
+        pause = min(_LONGEST, _FIRST * 2 ** (self._failures - 1))
         self._progress.phase(f"{error.message} Trying again in {pause:g} s")
         time.sleep(pause)

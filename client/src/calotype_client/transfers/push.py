@@ -20,8 +20,8 @@ from calotype_client.transfers.state import TransferState
 from calotype_client.transfers.uploads import Upload, forget_sessions, prepare, remove, usual_algorithm
 from calotype_client.transport.transport import path_of
 
-#: Errors that mean that these bytes cannot become this image.
-_FINAL = (Refused, Conflict, ChecksumMismatch)
+#: Statuses by which a server refuses these bytes; None if the client has found the fault.
+_REFUSING = (None, 400, 409, 415, 422)
 
 
 def push(
@@ -43,10 +43,11 @@ def push(
             upload = Upload(service, source, options, progress)
             try:
                 stored = _transfer(upload, image, state)
-            except _FINAL:
-                forget_sessions(service, state)
-                state.forget()
-                remove(service, image)
+            except (Refused, Conflict, ChecksumMismatch) as error:
+                if isinstance(error, ChecksumMismatch) or error.status in _REFUSING:
+                    forget_sessions(service, state)
+                    state.forget()
+                    remove(service, image)
                 raise
             finally:
                 upload.digest.stop()

@@ -78,7 +78,7 @@ def relay(source: Source, other: ImageService, fields: ImageFields | None = None
 def _send(source: Source, other: ImageService, copy: Image) -> list[StreamDigest]:
     """Send the bytes, again from the beginning if the connection breaks, and return their digests."""
     algorithms = {source.image.hash_algorithm or "sha256", usual_algorithm(other)}
-    patience = Patience(source.progress, tries=4)
+    patience = Patience(source.progress)
     while True:
         digests = [StreamDigest(algorithm) for algorithm in algorithms]
         blocks: Iterator[bytes | memoryview] = stream(
@@ -87,9 +87,9 @@ def _send(source: Source, other: ImageService, copy: Image) -> list[StreamDigest
         for digest in digests:
             blocks = digest.following(blocks)
         try:
-            other.transport.send("PUT", path_of("images", copy.id, "file"), blocks, {})
+            if settled_status(other, copy) != "active":
+                other.transport.send("PUT", path_of("images", copy.id, "file"), blocks, {})
             return digests
         except Unavailable as error:
             source.progress.advance(-digests[0].size)
             patience.wait(error)
-            settled_status(other, copy)

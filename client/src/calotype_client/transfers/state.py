@@ -32,10 +32,7 @@ class TransferState:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(
-                self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._acquire(self._path.with_suffix(".lock"))
         except BlockingIOError:
             self._release()
             raise Conflict(
@@ -71,10 +68,21 @@ class TransferState:
     def forget(self) -> None:
         """Remove the state: the transfer is complete, or makes no sense any more."""
         self.data = {}
-        self._path.unlink(missing_ok=True)
+        for suffix in (".json", ".lock"):
+            self._path.with_suffix(suffix).unlink(missing_ok=True)
+
+    def _acquire(self, path: Path) -> None:
+        """Lock the file of this name; raise BlockingIOError if another process has locked it."""
+        while True:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The owner before may have removed the file, and another process may have made a new one.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(self._lock)):
+                    return
+            self._release()
 
     def _release(self) -> None:
-        # The lock's file stays: if it were removed, two processes could lock two files of the same name.
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

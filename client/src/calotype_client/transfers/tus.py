@@ -130,9 +130,10 @@ class _Sender:
 
     def run(self) -> None:
         """Send what the session does not have; after a broken line, ask it where to go on."""
-        while not self._workers.stopped and self._ask() < self._part.end:
+        while not self._workers.stopped:
             began = self._position
             try:
+                began = self._ask()
                 for segment in segments(self._upload.source, began, self._part.end):
                     self._append(segment)
                     self._patience.reset()

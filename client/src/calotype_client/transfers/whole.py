@@ -17,16 +17,17 @@ def send(upload: Upload, image: Image) -> None:
     Raises:
         CalotypeError: the server refused, or the connection kept breaking.
     """
-    patience = Patience(upload.progress, tries=4)
+    patience = Patience(upload.progress)
     path = path_of("images", image.id, "file")
     size = f"{upload.source.size}"
     headers = {"Content-Length": size, "X-OpenStack-Image-Size": size}
     if upload.options.store:
         headers["X-Image-Meta-Store"] = upload.options.store
-    while settled_status(upload.service, image) != "active":
+    while True:
         body = _Body(upload)
         try:
-            upload.service.transport.send("PUT", path, iter(body), headers)
+            if settled_status(upload.service, image) != "active":
+                upload.service.transport.send("PUT", path, iter(body), headers)
             return
         except Unavailable as error:
             upload.advance(-body.sent)

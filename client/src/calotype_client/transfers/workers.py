@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
+
+
+#: Seconds for which threads may note what they have done, after an interrupt.
+_GRACE = 0.5
 
 
 class Workers:
@@ -32,8 +37,9 @@ class Workers:
                 thread.join()
         except BaseException:
             self._stop.set()
+            end = time.monotonic() + _GRACE
             for thread in threads:
-                thread.join(1)
+                thread.join(max(0.0, end - time.monotonic()))
             raise
         if self._errors:
             raise self._errors[0]

@@ -14,7 +14,7 @@ _REQUEST_ID = ("x-openstack-request-id", "x-request-id")
 _TAG = re.compile(r"<(script|style|head)\b.*?</\1>|<[^>]*>", re.S | re.I)
 #: Longest sentence of a server that is repeated in an error.
 _MOST = 500
-_LOGIN = "Log in again: calotype login URL."
+_LOGIN = "Log in with a token: calotype login URL, or set CALOTYPE_TOKEN."
 _KINDS: dict[int, tuple[type[errors.CalotypeError], str | None]] = {
     401: (errors.NotAuthenticated, _LOGIN),
     403: (errors.NotAllowed, None),

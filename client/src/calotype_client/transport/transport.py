@@ -198,7 +198,7 @@ class Transport:
 
     def _translate(self, error: BaseException) -> errors.CalotypeError:
         cause = getattr(error, "reason", None) or error
-        text = " ".join(str(cause).split())
+        text = _words_of(cause)
         if isinstance(cause, urllib3.exceptions.SSLError):
             return errors.SettingsError(
                 f"The connection to {self.endpoint} is not secure: {text}",
@@ -210,12 +210,20 @@ class Transport:
                 f"There is no host of this name: {self.endpoint}.", advice="Check the URL of the server."
             )
         if isinstance(cause, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
-            why = text.rpartition(": ")[2]
             return errors.Unavailable(
-                f"No server answers at {self.endpoint}: {why}.",
+                f"No server answers at {self.endpoint}: {text}.",
                 advice="Check the URL, and whether the server runs.",
             )
         return errors.Unavailable(f"The connection to {self.endpoint} broke: {text}.")
+
+
+def _words_of(error: BaseException) -> str:
+    """Return what the innermost error says, without the names of classes and numbers around it."""
+    inner = error
+    while (deeper := inner.__cause__ or inner.__context__) is not None:
+        inner = deeper
+    text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
+    return " ".join(text.split()) or type(inner).__name__
 
 
 def _make_pool(profile: Profile) -> urllib3.PoolManager:
