@@ -57,10 +57,12 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
         return False
     count = min(connections_for(upload), upload.source.size // PART)
     if count < 2 or "concatenation" not in offer.extensions:
-        (part,) = _parts(upload, state, 1, _metadata(upload, image))
-        _Sender(upload, part, Workers()).run()
+        count = 1
+    headers = {"Upload-Concat": "partial"} if count > 1 else _metadata(upload, image)
+    parts = _known(upload, state) or _parts(upload, state, count, headers)
+    if len(parts) == 1:
+        _Sender(upload, parts[0], Workers()).run()
         return True
-    parts = _parts(upload, state, count, {"Upload-Concat": "partial"})
     workers = Workers()
     workers.run(_Sender(upload, part, workers).run for part in parts)
     upload.progress.phase(f"join the parts of {image.label}")
@@ -77,11 +79,15 @@ class Part(NamedTuple):
     path: str
 
 
+def _known(upload: Upload, state: TransferState) -> list[Part]:
+    """Return the parts of an interrupted upload, which goes on with as many connections as it began with."""
+    parts = [Part(*each) for each in state.data.get("parts", ())]
+    is_whole = bool(parts) and parts[-1].end == upload.source.size
+    return parts if is_whole and all(_offset(upload.service, part.path) is not None for part in parts) else []
+
+
 def _parts(upload: Upload, state: TransferState, count: int, headers: dict[str, str]) -> list[Part]:
-    """Return the parts with their sessions: those of an interrupted upload, or new ones."""
-    known = [Part(*each) for each in state.data.get("parts", ())]
-    if len(known) == count and all(_offset(upload.service, part.path) is not None for part in known):
-        return known
+    """Return new parts with their sessions."""
     size = upload.source.size
     step = -(-size // count // _ALIGNED) * _ALIGNED
     parts: list[Part] = []
