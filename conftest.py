@@ -1,6 +1,6 @@
 """What all tests share: the fixtures that start real servers, and which tests are traced for coverage.
 
-Lines count when a test of a COUNTED folder runs them, in this process or in a server's. The other
+Lines count when a test of a COUNTED folder or module runs them, in this process or in a server's. The other
 suites look for faults in lines that are counted already; tracing would make them and their servers
 half as slow again, so they run without it.
 """
@@ -29,6 +29,8 @@ COUNTED = tuple(
         "client",
         "plugins",
         "tests/functional",
+        "tests/edge/test_mistakes.py",
+        "tests/edge/test_command_mistakes.py",
     )
 )
 

@@ -25,7 +25,7 @@ def test_a_check_that_passes_leaves_nothing_behind():
         threading.Thread(target=threading.Event().wait).start()  # Python would wait for it at its end
 
     run_apart(check)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # threads of other tests may end meanwhile
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,9 @@ def test_an_image_with_any_name_is_pushed_found_and_pulled(command: Command, nam
     name = f"{name} {uuid.uuid4()}"
     command.file("disk.raw", b"some bytes")
 
-    reference = f":{name}" if ":" in name else name
-    (pushed,) = command.record("push", "disk.raw", "--", reference)
-    pulled = command.record("pull", "--", reference)
+    image = f":{name}" if ":" in name else name
+    (pushed,) = command.record("push", "disk.raw", "--", image)
+    pulled = command.record("pull", "--", image)
 
     assert pushed["name"] == name
     assert "/" not in pulled["file"]

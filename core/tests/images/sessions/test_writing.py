@@ -1,5 +1,7 @@
 """Bytes arrive in chunks, and become an image."""
 
+import threading
+
 import pytest
 
 from calotype.model.errors import (
@@ -156,3 +158,10 @@ def test_chunks_may_go_to_several_processes(bench):
 
     bench.assert_image(other.finish(session), DATA)
     other.lifecycle.close()
+
+
+def test_a_refused_chunk_leaves_no_threads_of_digests(bench):
+    session = bench.begin(4 << 20)
+    with pytest.raises(WrongDigest):
+        bench.write(session, 0, pattern(4 << 20), digests={"crc32": bytes(4)})
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("digest-")] == []

@@ -56,7 +56,10 @@ class Receiver:
         if chunk.offset + (chunk.source.length or 0) > self._end(writing.session):
             raise SourceTooLarge(self._too_large(writing.session))
         intake = Intake(chunk, writing.stop, self._running_at(writing))
-        with _Keeper(self, writing) as keeper:
+        with contextlib.ExitStack() as stack:
+            if intake.running is not None:
+                stack.callback(intake.running.pause)  # however the chunk ends, or its threads would stay
+            keeper = stack.enter_context(_Keeper(self, writing))
             while intake.has_more():
                 gathered = self._gather(writing, intake)
                 if gathered is not None:
