@@ -16,7 +16,9 @@ IMAGES = [
 ]
 
 
-def table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int | None) -> list[str]:
+def table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int | None
+) -> list[str]:
     """Return the lines of a table on a terminal of this width."""
     monkeypatch.setattr(output, "terminal_width", lambda: width)
     output.show_records(Session(), IMAGES, COLUMNS)
@@ -43,7 +45,9 @@ def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert lines[0].split() == ["id", "name", "status", "size", "disk", "format", "visibility"]
 
 
-@pytest.mark.parametrize(("text", "width"), [("abc", 3), ("größer", 6), ("🐧", 2), ("日本", 4), ("e\u0301", 1)])
+@pytest.mark.parametrize(
+    ("text", "width"), [("abc", 3), ("größer", 6), ("🐧", 2), ("日本", 4), ("e\u0301", 1)]
+)
 def test_the_width_of_a_text_is_counted_in_columns(text: str, width: int) -> None:
     assert text_width(text) == width
     assert cut_to_width(text, width) == text

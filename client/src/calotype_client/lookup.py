@@ -49,7 +49,7 @@ def find_image(catalogue: Catalogue, reference: str) -> Image:
         with contextlib.suppress(NotFound):  # it may also be a name
             return catalogue.show(reference.lower())
     for filters in _PLACES:
-        if named := list(_named(catalogue, reference, filters)):
+        if named := list(named(catalogue, reference, filters)):
             return _only(named, reference)
         if _PREFIX.fullmatch(reference):
             prefix = reference.lower()
@@ -66,7 +66,8 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def _named(catalogue: Catalogue, name: str, filters: dict[str, Any]) -> Iterator[Image]:
+def named(catalogue: Catalogue, name: str, filters: dict[str, Any]) -> Iterator[Image]:
+    """Yield the images with this name, among those that the filters select."""
     wanted = None if _OPERATOR.match(name) else name
     return (image for image in catalogue.images(name=wanted, **filters) if image.name == name)
 
@@ -74,7 +75,10 @@ def _named(catalogue: Catalogue, name: str, filters: dict[str, Any]) -> Iterator
 def _only(found: Sequence[Image], reference: str) -> Image:
     if len(found) == 1:
         return found[0]
-    lines = [f"  {image.id}  {image.document.get('created_at', '')}  {image.status}  {image.name or '-'}" for image in found[:_LISTED]]
+    lines = [
+        f"  {image.id}  {image.document.get('created_at', '')}  {image.status}  {image.name or '-'}"
+        for image in found[:_LISTED]
+    ]
     if len(found) > _LISTED:
         lines.append(f"  and {len(found) - _LISTED} more")
     raise Ambiguous(

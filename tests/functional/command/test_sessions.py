@@ -77,6 +77,22 @@ def test_a_push_goes_on_in_the_parts_that_it_began_with(
     assert len(command.record("ls", name)) == 1
 
 
+def test_a_session_whose_creation_got_no_answer_does_not_stop_the_next_push(command: Command) -> None:
+    name = unique()
+    command.file("disk.raw", DATA)
+    with command.start("push", "disk.raw", name, "--limit-rate", "10M") as process:
+        wait_for(lambda: states(command) and b"parts" in states(command)[0].read_bytes())
+        stop(process)
+    (state,) = states(command)
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({"image": known["image"], "file": known["file"]}))
+
+    (pushed,) = command.record("push", "disk.raw", name)
+
+    assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
+    assert [image["id"] for image in command.record("ls", name)] == [pushed["id"]]
+
+
 def test_a_push_outlasts_the_restart_of_its_server(command: Command, start_server: StartServer) -> None:
     server = start_server()
     command.file("disk.raw", DATA)

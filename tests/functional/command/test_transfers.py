@@ -137,7 +137,7 @@ def test_a_push_that_ctrl_c_stopped_goes_on_with_the_same_image(command: Command
     command.file("disk.raw", DATA)
 
     process = command.start("push", "disk.raw", name, "--limit-rate", "8M")
-    wait_for(lambda: states(command))
+    wait_for(lambda: states(command) and b"parts" in states(command)[0].read_bytes())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     (image,) = command.record("ls", name)

@@ -16,7 +16,6 @@ from calotype_client.client import Client
 from calotype_client.errors import CalotypeError, NotFound
 from calotype_client.images import Image
 
-_SWITCHES = ("protected", "os_hidden", "is_active")
 _FIELDS = ("name", "visibility", "owner", "min_disk", "min_ram", "protected", "os_hidden", "disk_format")
 
 
@@ -52,14 +51,13 @@ def set_(session: Session, /, image: str, **given: Any) -> None:
       calotype set debian-12.1 --visibility community --protected
       calotype set debian-12.1 --unprotected --name debian-12
     """
-    if not any(value not in (None, (), False) for value in given.values()) and all(
-        given[name] is None for name in _SWITCHES
-    ):
+    if all(value is None or value == () for value in given.values()):
         raise click.UsageError("Say what to change: see `calotype set --help`.")
+    properties = read_properties(given["properties"])
     client, found = session.find(image)
     tags = (set(found.tags) | set(given["tags"])) - set(given["lost_tags"])
     fields = ImageFields(
-        properties=read_properties(given["properties"]),
+        properties=properties,
         tags=tuple(sorted(tags)) if tags != set(found.tags) else None,
         **{name: given[name] for name in _FIELDS},
     )

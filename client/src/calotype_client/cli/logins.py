@@ -55,7 +55,9 @@ def login(session: Session, /, url: str, **given: Any) -> None:
         next(client.images(limit=1), None)  # a wrong URL or token is noticed now
     remotes.add(given["name"], cloud)
     kept = "with a token" if token else "without a token"
-    click.echo(f"Commands use {auth['endpoint']} from now on, {kept}. Its name is {given['name']!r}.", err=True)
+    click.echo(
+        f"Commands use {auth['endpoint']} from now on, {kept}. Its name is {given['name']!r}.", err=True
+    )
 
 
 def _known(remotes: Remotes) -> list[dict[str, Any]]:

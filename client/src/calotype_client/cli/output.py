@@ -127,7 +127,9 @@ def _print_table(records: Sequence[Record], columns: Sequence[str]) -> None:
         click.echo(_line(row, widths, columns))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], columns: Sequence[str], *, is_bold: bool = False) -> str:
+def _line(
+    cells: Sequence[str], widths: Sequence[int], columns: Sequence[str], *, is_bold: bool = False
+) -> str:
     """Return the first cells of a row in columns of these widths."""
     fitted = []
     for text, width, name in zip(cells, widths, columns, strict=False):

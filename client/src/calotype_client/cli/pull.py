@@ -39,8 +39,9 @@ _UNFIT = re.compile(r"[/\\\0-\x1f\x7f]+|^[.\s]+|[.\s]+$")
 def pull(session: Session, /, image: str, file: str, **given: Any) -> None:
     """Fetch an image into FILE, and verify it.
 
-    Without a FILE, or with a folder, the image's name and format make one. The file appears when it is complete. A pull that
-    was interrupted goes on when the same command is run again. FILE can be - for the standard output.
+    Without a FILE, or with a folder, the image's name and format make one. The file appears when it is
+    complete. A pull that was interrupted goes on when the same command is run again. FILE can be - for the
+    standard output.
 
     \b
     Examples:

@@ -20,6 +20,7 @@ from calotype_client.cli.session import Session, output_options, pass_session, r
 from calotype_client.cli.transfer_options import read_options, transfer_options
 from calotype_client.client import Client
 from calotype_client.formats import HEAD, inspect
+from calotype_client.lookup import named
 from calotype_client.transfers.options import TransferOptions
 from calotype_client.transfers.pacing import RateLimit
 from calotype_client.transfers.progress import Progress
@@ -58,8 +59,9 @@ def push(session: Session, /, file: str, image: str, **given: Any) -> None:
     if given["dry_run"]:
         show_record(session, plan(Path(file), fields, read_options(given)), ("name", "disk_format", "size"))
         return
-    if fields.id is None and any(reference.client.images(name=_name(file, fields), status="active", limit=1)):
-        click.echo(f"Note: there is already an image {_name(file, fields)!r}. Only ids tell them apart.", err=True)
+    name = fields.name or name_of(Path(file))
+    if any(named(reference.client, name, {"status": "active"})):
+        click.echo(f"Note: there is already an image {name!r}. Only ids tell them apart.", err=True)
     with shown_progress(given["progress"]) as progress:
         if file == "-":
             found = _push_stdin(reference.client, fields, read_options(given), progress)
@@ -69,11 +71,6 @@ def push(session: Session, /, file: str, image: str, **given: Any) -> None:
             except KeyboardInterrupt:
                 raise Stopped("Run the same command again to go on.") from None
     show_records(session, [found.document], COLUMNS)
-
-
-def _name(file: str, fields: ImageFields) -> str:
-    """Return the name that the image gets."""
-    return fields.name or name_of(Path(file))
 
 
 def _push_stdin(client: Client, fields: ImageFields, options: TransferOptions, progress: Progress) -> Any:

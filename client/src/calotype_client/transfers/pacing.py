@@ -8,7 +8,6 @@ import time
 from calotype_client.errors import Unavailable
 from calotype_client.transfers.progress import Progress
 
-
 #: The pauses are 0.5, 1, 2, 4, 8, 16, 16 and 16 seconds.
 _TRIES, _FIRST, _LONGEST = 9, 0.5, 16.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -58,14 +59,15 @@ def push(
 def _begin(
     service: ImageService, source: SourceFile, state: TransferState, fields: ImageFields, *, resume: bool
 ) -> Image:
-    """Return the image of the interrupted upload, or a new one."""
+    """Return the image of the interrupted upload, or a new one.
+
+    A queued image without known sessions has no bytes. It is replaced, because it may have a session whose
+    creation was interrupted before the answer, and then takes no other upload.
+    """
     if resume and state.data.get("file") == source.fingerprint:
-        try:
+        with contextlib.suppress(NotFound):
             image = service.show(state.data["image"])
-        except NotFound:
-            pass
-        else:
-            if image.status in ("queued", "saving", "active"):
+            if image.status in ("saving", "active") or (image.status == "queued" and "parts" in state.data):
                 same = replace(fields, id=None, disk_format=None, container_format=None)
                 return service.update(image, same)
     if "image" in state.data:

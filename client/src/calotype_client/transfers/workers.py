@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-
 #: Seconds for which threads may note what they have done, after an interrupt.
 _GRACE = 0.5
 
