@@ -49,8 +49,8 @@ def find_image(catalogue: Catalogue, reference: str) -> Image:
         with contextlib.suppress(NotFound):  # it may also be a name
             return catalogue.show(reference.lower())
     for filters in _PLACES:
-        if named := list(named(catalogue, reference, filters)):
-            return _only(named, reference)
+        if found := list(named(catalogue, reference, filters)):
+            return _only(found, reference)
         if _PREFIX.fullmatch(reference):
             prefix = reference.lower()
             begun = [image for image in catalogue.images(**filters) if image.id.startswith(prefix)]
