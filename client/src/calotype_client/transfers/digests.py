@@ -12,7 +12,7 @@ from calotype_client.errors import ChecksumMismatch, NotSupported
 from calotype_client.images import Image
 
 Block = TypeVar("Block", bytes, memoryview, bytes | memoryview)
-_BLOCK = 1 << 20
+_BLOCK = 256 << 10
 
 
 class FileDigest:

@@ -19,8 +19,9 @@ from calotype_client.profiles.profile import Profile
 from calotype_client.transport.answers import Answer, error_of
 from calotype_client.transport.authentication import authentication_of
 
-#: Size of the blocks in which bodies are read and written, in bytes.
-BLOCK = 1 << 20
+#: Size of the blocks in which bodies are read, in bytes: a block stays in the processor's cache until it is
+#: written. Reading blocks of 1 MiB takes twice the processor time.
+BLOCK = 256 << 10
 #: Seconds to wait for a connection, for the answer to a small request, and for the end of an upload. A server
 #: may need that long to check and to store what it has received; keep-alive probes notice a dead connection.
 _CONNECT, _ANSWER, _STORED = 10.0, 120.0, 3600.0
