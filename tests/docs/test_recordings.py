@@ -152,11 +152,11 @@ def _write(scene: str, screens: list[str]) -> None:
 
 def test_a_push_that_is_stopped_and_goes_on(terminal: Terminal) -> None:
     terminal.type("calotype push debian-12.raw --limit-rate 10M")
-    begun = terminal.wait(r"[2-5]\d\.\d/60\.0 MiB")
+    begun = terminal.wait(r"[2-5]\d\.\d/60\.0 MiB +[\d.]+ .iB/s")
     terminal.press("C-c")
     terminal.wait(r"Run the same command again to go on\.\n\$")
     terminal.type("calotype push debian-12.raw --limit-rate 10M")
-    resumed = terminal.wait(r"(?s)again to go on.* [2-5]\d\.\d/60\.0 MiB")
+    resumed = terminal.wait(r"(?s)again to go on.* [2-5]\d\.\d/60\.0 MiB +[\d.]+ .iB/s")
     done = terminal.wait(r"(?s)active +60\.0 MiB.*\n\$\Z")
 
     compare("push", [begun, resumed, done])
@@ -166,7 +166,7 @@ def test_a_pull(terminal: Terminal) -> None:
     terminal.type("calotype push debian-12.raw pulled 2> said; clear")
     terminal.wait(r"\A\$\Z")
     terminal.type("calotype pull pulled copy.raw --limit-rate 20M")
-    begun = terminal.wait(r"[1-5]\d\.\d/60\.0 MiB")
+    begun = terminal.wait(r"[1-5]\d\.\d/60\.0 MiB +[\d.]+ .iB/s")
     done = terminal.wait(r"(?s)size +60\.0 MiB\n\$\Z")
 
     compare("pull", [begun, done])
