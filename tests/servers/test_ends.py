@@ -139,7 +139,7 @@ def test_servers_end_with_the_command_that_uses_them(world: World) -> None:
     """`tests/servers/run` is killed, and its command ends too. (r1-H12)"""
     command = ["sh", "-c", f"touch {world.ready}; sleep 600"]
     with world.running(ROOT / "tests" / "servers" / "run", "nginx", "--", *command) as run:
-        assert {"nginx", "sleep"} <= set(world.processes().values())
+        wait_for(lambda: {"nginx", "sleep"} <= set(world.processes().values()), seconds=PATIENCE)
         assert_all_ends(world, run, signal.SIGKILL)
 
 
