@@ -16,6 +16,7 @@ from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
 from calotype.cli.new import new
+from calotype.cli.overviews import failures, pending, processes, transfers, unused, usage
 from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
@@ -46,4 +47,10 @@ main.add_command(findings)
 main.add_command(scrub)
 main.add_command(audit)
 main.add_command(webhooks)
+main.add_command(transfers)
+main.add_command(failures)
+main.add_command(usage)
+main.add_command(unused)
+main.add_command(pending)
+main.add_command(processes)
 main.add_command(new)

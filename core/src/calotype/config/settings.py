@@ -260,6 +260,12 @@ class Settings(EventSettings):
         description="Seconds for which the database keeps audit records of changes to images. The sweeper "
         "removes older records. 0: records are written to the log `calotype.audit` only.",
     )
+    download_retention: Seconds = Field(
+        400 * 86400,
+        ge=0,
+        description="Seconds for which the database keeps how often each image was downloaded on each day. "
+        "The sweeper removes older counts. 0: downloads are not counted.",
+    )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),
         description="Disk formats that an image may be declared as. A list selects from the default formats. "
