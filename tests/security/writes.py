@@ -26,6 +26,7 @@ NAMESPACE = "/v2/metadefs/namespaces/NS"
 V2, V1, CLASSIC = "calotype.api.v2.resources", "calotype.api.v1.resources", "calotype.api.classic.resources"
 UPLOADS = "calotype.api.uploads.resources"
 METADEFS = "calotype_metadefs.resources"
+CONSOLE = "calotype_console.resources"
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,32 @@ _METADEFS = [
     ),
 ]
 
-WRITES = (*_CLASSIC, *_V1, *_V2, *_UPLOADS, *_METADEFS)
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+
+
+def _form(view: str, permission: str, body: str = "", **more: Any) -> Write:
+    path = f"/console/images/ID/{view}"
+    context = more.pop("context", f"{CONSOLE}.ImagePage")
+    return _write(context, view, "POST", path, permission, _FORM, body=body.encode(), **more)
+
+
+_CONSOLE = [
+    _write(
+        *(f"{CONSOLE}.ImagesPage", "new", "POST", "/console/images/new", policy.CREATE, _FORM),
+        body=b"name=new",
+    ),
+    _form("edit", policy.UPDATE, "name=changed&seen=SEEN"),
+    _form("delete", policy.DELETE),
+    _form("deactivate", policy.DEACTIVATE, state="active"),
+    _form("share", policy.SHARE, "project=another"),
+    _form("unshare", policy.SHARE, "project=MEMBER"),
+    _form("answer", policy.ANSWER, "answer=accept"),
+    _form("undelete", policy.OPERATE, context=f"{CONSOLE}.DeletedPage", state="deleted"),
+]
+
+WRITES = (*_CLASSIC, *_V1, *_V2, *_UPLOADS, *_METADEFS, *_CONSOLE)
+#: Views that change nothing in the service: they begin and end the session of a browser.
+SESSIONS = {(f"{CONSOLE}.Console", name, "POST") for name in ("sign-in", "sign-out")}
 #: Views that always refuse, for methods that change something elsewhere.
 REFUSING = {
     (f"{V1}.V1Tombstone", "", "PUT"),
