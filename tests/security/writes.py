@@ -18,6 +18,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 _TUS = {"Tus-Resumable": "1.0.0"}
 _TUS_OCTETS = {"Content-Type": "application/offset+octet-stream", **_TUS}
 _DRAFT_OCTETS = {"Content-Type": "application/partial-upload"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
 _BYTES_TYPES = {one["Content-Type"] for one in (OCTETS, _TUS_OCTETS, _DRAFT_OCTETS)}
 RAW_HEADERS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
 NAME = {"x-image-meta-name": "changed"}
@@ -63,7 +64,8 @@ class Write:
         return self.before_body or self.permission
 
     def __str__(self) -> str:
-        told = json.loads(self.body) if self.body and not self.uploads else None
+        is_document = self.body and not self.uploads and self.headers != _FORM
+        told = json.loads(self.body) if is_document else None
         what = told.get("method", {}).get("name", "") if isinstance(told, dict) else ""
         sent = "bytes" if self.uploads else "document" if self.body else " ".join(self.headers)
         return " ".join(filter(None, (self.method, self.path, sent[:30], what)))
@@ -258,8 +260,6 @@ _METADEFS = [
         )
     ),
 ]
-
-_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
 
 
 def _form(view: str, permission: str, body: str = "", **more: Any) -> Write:

@@ -35,7 +35,7 @@ from calotype.transfers.workers import Work
 DIALECT = Kind("dialect", "calotype.dialects")
 EXTENSION = Kind("extension", "calotype.extensions")
 
-#: The extensions that are on wherever they are installed: clients of v2 expect the first, and people the second.
+#: The extensions that are on wherever they are installed: clients of v2 expect one, and people the other.
 _ON_BY_DEFAULT = ("metadefs", "console")
 #: The option that switches an extension on or off. The core reads it for every extension.
 _ENABLED = "enabled"

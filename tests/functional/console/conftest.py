@@ -1,4 +1,4 @@
-"""A server with tokens, and browsers without a screen: they keep the cookie and follow no link by themselves."""
+"""A server with tokens, and browsers without a screen, which keep the cookie and follow no link."""
 
 from __future__ import annotations
 
@@ -85,4 +85,3 @@ def admin(house: House) -> Browser:
 @pytest.fixture(scope="module")
 def person(house: House) -> Browser:
     return house.browser("bob", "lab")
-

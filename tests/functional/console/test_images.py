@@ -62,7 +62,11 @@ def test_co_07_texts_of_images_run_nowhere(person: Browser, admin: Browser, payl
     assert person.send(f"/console/images/{image}/share", project=payload).status == 303
 
     for browser in (person, admin):
-        for path in (f"/console/images/{image}", "/console/images", f"/console/images?q={quote(payload[:4])}"):
+        for path in (
+            f"/console/images/{image}",
+            "/console/images",
+            f"/console/images?q={quote(payload[:4])}",
+        ):
             assert_harmless(browser.get(path).text)
     for path in ("audit", "failures", "usage", "transfers", "pending"):
         assert_harmless(admin.get(f"/console/operations/{path}").text)
@@ -101,8 +105,14 @@ def test_an_image_is_edited(person: Browser) -> None:
     path = f"/console/images/{image}"
     form = {
         "seen": seen(person.get(path).text),
-        **{"name": "after", "visibility": "shared", "min_disk": "3", "min_ram": "", "flags": "1"},
-        **{"protected": "on", "tags": "one two, three", "properties": "os_distro = debian\n\na=b = c\n"},
+        "name": "after",
+        "visibility": "shared",
+        "min_disk": "3",
+        "min_ram": "",
+        "flags": "1",
+        "protected": "on",
+        "tags": "one two, three",
+        "properties": "os_distro = debian\n\na=b = c\n",
     }
 
     assert person.send(f"{path}/edit", **form).status == 303
@@ -130,7 +140,9 @@ def test_an_edit_of_an_image_that_somebody_has_changed_is_refused(person: Browse
     [{"properties": "no sign"}, {"min_disk": "many"}, {"visibility": "bogus"}, {"name": "x" * 300}],
     ids=lambda form: next(iter(form)),
 )
-def test_a_form_with_a_mistake_gets_a_sentence_and_changes_nothing(person: Browser, form: dict[str, str]) -> None:
+def test_a_form_with_a_mistake_gets_a_sentence_and_changes_nothing(
+    person: Browser, form: dict[str, str]
+) -> None:
     image = person.reserve("careful")
     before = person.get(f"/console/images/{image}").text
 
@@ -224,7 +236,9 @@ def test_thousands_of_tags_and_members_are_cut(person: Browser) -> None:
 
 @pytest.mark.parametrize("name", ["console.css", "live.js", "upload.js", "tus.min.js", "icon.svg"])
 def test_files_are_kept_by_browsers_until_they_change(person: Browser, name: str) -> None:
-    page = person.get("/console/images/new" if name in ("upload.js", "tus.min.js") else "/console/images").text
+    page = person.get(
+        "/console/images/new" if name in ("upload.js", "tus.min.js") else "/console/images"
+    ).text
     path = re.search(rf'"(/console/assets/{re.escape(name)}\?v=[0-9a-f]+)"', page)[1]
 
     assert "immutable" in person.server.get(path).headers["Cache-Control"]

@@ -56,7 +56,9 @@ def test_co_02_the_sign_in_leads_to_no_other_site(house: House, leads_to: str) -
 
 def test_co_03_attempts_to_sign_in_are_slowed_down(start_server, tmp_path) -> None:
     """CO-03"""
-    server: Server = start_server({"calotype.identity": "tokens", "calotype.tokens_file": f"{tmp_path}/t.json"})
+    server: Server = start_server(
+        {"calotype.identity": "tokens", "calotype.tokens_file": f"{tmp_path}/t.json"}
+    )
     browser = Browser(server, "wrong")
 
     answers = [browser.sign_in() for _ in range(6)]
@@ -68,7 +70,12 @@ def test_co_03_attempts_to_sign_in_are_slowed_down(start_server, tmp_path) -> No
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "http://evil.example"}],
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.example"},
+    ],
     ids=str,
 )
 def test_co_04_a_form_of_another_site_is_refused(person: Browser, headers: dict[str, str]) -> None:
@@ -101,7 +108,9 @@ def test_co_05_the_session_counts_only_for_what_the_pages_need(person: Browser) 
     assert person.server.get(f"/v2/images/{image}/file", ours).body == b"bytes"
     assert person.server.get(f"/v2/images/{image}", ours).status == 401
     assert person.server.request("DELETE", f"/v2/images/{image}", ours).status == 401
-    assert person.server.get(f"/v2/images/{image}/file", {**ours, "Sec-Fetch-Site": "cross-site"}).status == 401
+    assert (
+        person.server.get(f"/v2/images/{image}/file", {**ours, "Sec-Fetch-Site": "cross-site"}).status == 401
+    )
 
 
 def test_an_upload_of_a_page_needs_no_other_token(person: Browser) -> None:

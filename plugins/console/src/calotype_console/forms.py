@@ -91,7 +91,7 @@ def _conditions(text: str, chosen: dict[str, str]) -> Iterator[Condition]:
 
 
 def read_form(request: Request) -> MultiDict:
-    """Return the fields of a form, and confirm the caller once it has arrived, unless nobody has signed in yet.
+    """Return the fields of a form. Confirm the caller once it has arrived, if there is one yet.
 
     Raises:
         Unauthenticated: the token is no longer valid.

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.renderers import render
 from pyramid.response import Response
 
@@ -33,6 +32,8 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+#: What a page shows for a value that is not known.
+_NOTHING = "\N{EN DASH}"
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -56,7 +57,9 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> R
 def see_other(path: str, **query: str) -> Response:
     """Return a response that leads the browser to another page, as after a form."""
     location = f"{path}?{urlencode(query)}" if query else path
-    return HTTPSeeOther(location=location, headers={"Cache-Control": "no-store"})
+    response = Response(status=303, location=location)
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def error_page(request: Request, status: int, text: str) -> Response:
@@ -70,7 +73,7 @@ def error_page(request: Request, status: int, text: str) -> Response:
 def size(number: int | None) -> str:
     """Return a number of bytes as people read it, such as `1.5 GiB`."""
     if number is None:
-        return "–"
+        return _NOTHING
     value, unit = float(number), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
         value, unit = value / 1024, unit + 1
@@ -79,7 +82,7 @@ def size(number: int | None) -> str:
 
 def moment(value: datetime.datetime | None) -> str:
     """Return a time in UTC to the minute, such as `2026-12-01 09:30`."""
-    return "–" if value is None else f"{value:%Y-%m-%d %H:%M}"
+    return _NOTHING if value is None else f"{value:%Y-%m-%d %H:%M}"
 
 
 def add_filters(config: Configurator) -> None:

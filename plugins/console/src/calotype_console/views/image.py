@@ -51,7 +51,6 @@ def show(context: ImagePage, request: Request) -> Response:
 
 
 @view_config(context=DeletedPage, method="GET", permission=policy.OPERATE)
-@view_config(context=DeletedPage, name="undelete", method="GET", permission=policy.OPERATE)
 def show_deleted(context: DeletedPage, request: Request) -> Response:
     """GET /console/images/ID: a deleted image, its history, and a form to undelete it."""
     return page(request, "deleted", image=context.image, history=_history(request, context.image.id))
