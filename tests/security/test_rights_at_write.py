@@ -327,9 +327,10 @@ def test_r1_c2_a_right_withdrawn_before_the_body_is_complete_no_longer_counts(
         if not spoken.held:
             wrong.append((str(write), spoken.said[:80]))
             continue
+        body = house.body(write, target, withdrawal.who)
         withdrawal.change(house, target, token)
         before = house.rows()
-        status = spoken.finish(house.body(write, target, withdrawal.who))
+        status = spoken.finish(body)
         house.use_up(write.state)
         answers = withdrawal.late if write.uploads else withdrawal.answers
         if status not in answers or (not write.uploads and house.rows() != before):

@@ -278,7 +278,7 @@ _CONSOLE = [
     _form("deactivate", policy.DEACTIVATE, state="active"),
     _form("share", policy.SHARE, "project=another"),
     _form("unshare", policy.SHARE, "project=MEMBER"),
-    _form("answer", policy.ANSWER, "answer=accept"),
+    _form("answer", policy.ANSWER, "answer=accept&project=MEMBER"),
     _form("undelete", policy.OPERATE, context=f"{CONSOLE}.DeletedPage", state="deleted"),
 ]
 

@@ -161,7 +161,7 @@ def test_an_image_is_shared_and_accepted_and_unshared(house: House, person: Brow
 
     person.send(f"{path}/share", project="friends")
     assert "The answer so far: pending" in friend.get(path).text
-    assert friend.send(f"{path}/answer", answer="accept").status == 303
+    assert friend.send(f"{path}/answer", answer="accept", project="friends").status == 303
     assert "<td>friends</td><td>accepted</td>" in person.get(path).text
     assert person.send(f"{path}/unshare", project="friends").status == 303
     assert friend.get(path).status == 404

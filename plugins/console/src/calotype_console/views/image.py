@@ -10,7 +10,6 @@ from calotype.images.progress import ImageProgress, progress_of
 from calotype.model import policy
 from calotype.model.audit import AuditQuery
 from calotype.model.change import Change
-from calotype.model.errors import NotFound
 from calotype.model.fields import ImageFields
 from calotype.model.images import Image, MemberStatus, Visibility
 from calotype.model.states import Status
@@ -111,11 +110,10 @@ def unshare(context: ImagePage, request: Request) -> Response:
 
 @view_config(context=ImagePage, name="answer", method="POST", permission=policy.ANSWER)
 def answer(context: ImagePage, request: Request) -> Response:
-    """POST /console/images/ID/answer: accept or reject an image that is offered to the caller's project."""
-    accepts, project = read_form(request).get("answer") == "accept", request.caller.project
-    if project is None:
-        raise NotFound
-    status = MemberStatus.ACCEPTED if accepts else MemberStatus.REJECTED
+    """POST /console/images/ID/answer: accept or reject the image for a project that it is offered to."""
+    form = read_form(request)
+    project = form.get("project", "")
+    status = MemberStatus.ACCEPTED if form.get("answer") == "accept" else MemberStatus.REJECTED
     request.lifecycle.members.answer(context.image, project, status, request.caller)
     return _back(context.image)
 
