@@ -25,14 +25,23 @@ def test_each_command_answers_with_json_objects(command: str, server: Server) ->
     assert ini == "INI"
     done = run_manage([name, server.ini, *server.variables, *options], {})
 
-    assert done.returncode == 0, done.stderr
+    # Other tests share the server, and may have left something for `doctor` to find.
+    assert done.returncode in ((0, 1) if name == "doctor" else (0,)), done.stderr
     assert all(isinstance(json.loads(line), dict) for line in done.stdout.splitlines())
 
 
 def test_the_section_has_a_command_for_each_overview() -> None:
-    assert {"transfers", "failures", "stores", "usage", "unused", "pending", "audit", "processes"} <= {
-        command.partition(" ")[0] for command in COMMANDS
-    }
+    assert {
+        "transfers",
+        "failures",
+        "stores",
+        "usage",
+        "unused",
+        "pending",
+        "audit",
+        "processes",
+        "doctor",
+    } <= {command.partition(" ")[0] for command in COMMANDS}
 
 
 def groups(words: tuple[str, ...], command: click.Command) -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ import click
 
 from calotype.cli.audit import audit
 from calotype.cli.db import db
+from calotype.cli.doctor import doctor
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
@@ -47,6 +48,7 @@ main.add_command(findings)
 main.add_command(scrub)
 main.add_command(audit)
 main.add_command(webhooks)
+main.add_command(doctor)
 main.add_command(transfers)
 main.add_command(failures)
 main.add_command(usage)
