@@ -55,6 +55,8 @@ def test_the_files_that_an_operator_copies_come_with_the_wheel(environment: Envi
         "production.ini",
         "calotype.service",
         "nginx.conf",
+        "alerts.yml",
+        "grafana.json",
     }
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import shutil
-import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from calotype.database.processes import ServingProcess
+from calotype.egress.certificate import read_expiry
 from calotype.operations.diagnosis import Diagnosis
 
 #: Descriptors that a process needs at least: each connection may take three.
@@ -140,12 +140,7 @@ def check_certificate(endpoint: str | None) -> Iterator[Diagnosis]:
         return
     where = f"{parts.hostname}:{parts.port or 443}"
     try:
-        context = ssl.create_default_context()
-        with (
-            socket.create_connection((parts.hostname, parts.port or 443), _CONNECT_TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname=parts.hostname) as connection,
-        ):
-            ends = ssl.cert_time_to_seconds(str((connection.getpeercert() or {})["notAfter"]))
+        until = read_expiry(parts.hostname, parts.port or 443, _CONNECT_TIMEOUT)
     except ssl.SSLCertVerificationError as error:
         why = error.verify_message.rstrip(".")
         yield Diagnosis("TLS", False, f"the certificate of {where} is refused ({why}): renew it at the proxy")
@@ -154,7 +149,6 @@ def check_certificate(endpoint: str | None) -> Iterator[Diagnosis]:
         sentence = f"{where} does not answer ({why}): start the proxy, or correct calotype.public_endpoint"
         yield Diagnosis("TLS", False, sentence)
     else:
-        until = datetime.datetime.fromtimestamp(ends, datetime.UTC)
         sentence = f"the certificate of {where} is valid until {until:%F}"
         left = until - datetime.datetime.now(datetime.UTC)
         fresh = left > datetime.timedelta(days=_VALID_DAYS)
