@@ -36,6 +36,7 @@ OPEN = {
     "Root healthcheck",
     "Root healthz",
     "Root metrics",
+    "Root openapi.json",
     "Root readyz",
     "Root versions",
     "Uploads ",

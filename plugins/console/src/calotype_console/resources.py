@@ -14,20 +14,27 @@ from calotype_console.assets import Asset, Assets
 class ImagePage(ImageResource):
     """/console/images/ID: one image"""
 
+    is_api = False
+
 
 class DeletedPage(ImageResource):
     """/console/images/ID: a deleted image, which only administrators see"""
+
+    is_api = False
 
 
 class ImagesPage(ImageCollection):
     """/console/images: the list of images"""
 
+    is_api = False
     image_class = ImagePage
     tombstone_class = DeletedPage
 
 
 class AssetFile(Resource):
     """/console/assets/NAME: a file that the pages load"""
+
+    is_api = False
 
     def __init__(self, request: Request, name: str, parent: Resource):
         super().__init__(request, name, parent)
@@ -38,16 +45,20 @@ class AssetFile(Resource):
 class AssetFiles(Resource):
     """/console/assets: the files that the pages load"""
 
+    is_api = False
     any_child = AssetFile
 
 
 class Operations(Resource):
     """/console/operations: what operators ask; each page is a view"""
 
+    is_api = False
+
 
 class Console(Resource):
     """/console: the beginning of the console"""
 
+    is_api = False
     children: ClassVar = {"images": ImagesPage, "assets": AssetFiles, "operations": Operations}
 
 
