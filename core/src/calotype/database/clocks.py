@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import text
+from sqlalchemy import extract, func, select
 
 from calotype.database.database import Database
 
 #: The seconds since 1970 by the server's clock. SQLite has none of its own.
 _NOW = {
-    "postgresql": text("SELECT extract(epoch FROM clock_timestamp())"),
-    "mysql": text("SELECT unix_timestamp(now(6))"),
-    "mariadb": text("SELECT unix_timestamp(now(6))"),
+    "postgresql": select(extract("epoch", func.clock_timestamp())),
+    "mysql": select(func.unix_timestamp(func.now(6))),
+    "mariadb": select(func.unix_timestamp(func.now(6))),
 }
 
 
