@@ -83,7 +83,8 @@ def test_the_list_is_filtered_and_sorted(house: House) -> None:
     assert names(person.get("/console/images?sort=largest&status=active").text)[0] == "b-large"
     assert names(person.get("/console/images?status=queued").text) == ["b-queued"]
     assert "No image matches." in person.get("/console/images?tag=none").text
-    assert person.get("/console/images?status=bogus").status == 400
+    for query in ("status=bogus", "q=%00", "q=%ff", "limit=many", "marker=none"):
+        assert person.get(f"/console/images?{query}").status == 400, query
 
 
 def test_a_long_list_has_pages(house: House) -> None:

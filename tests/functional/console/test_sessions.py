@@ -44,7 +44,10 @@ def test_signing_out_removes_the_cookie(house: House) -> None:
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
 
 
-@pytest.mark.parametrize("leads_to", ["https://elsewhere.example/", "//elsewhere.example", "/v2/images"])
+@pytest.mark.parametrize(
+    "leads_to",
+    ["https://elsewhere.example/", "//elsewhere.example", "/v2/images", "/console/\r\nSet-Cookie: a=b"],
+)
 def test_co_02_the_sign_in_leads_to_no_other_site(house: House, leads_to: str) -> None:
     """CO-02"""
     browser = Browser(house.server, house.tokens.add("next", "lab", ("member",)))

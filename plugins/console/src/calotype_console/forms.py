@@ -36,6 +36,8 @@ _LAST = "\U0010ffff"
 _FORM = "application/x-www-form-urlencoded"
 #: Maximum number of fields of a form. The longest has about 20.
 _FIELDS_MAX = 100
+#: Maximum number of images on a page, which keeps it below 100 KiB.
+_LIMIT_MAX = 50
 _SEEN = "%Y-%m-%dT%H:%M:%S.%f"
 
 
@@ -61,6 +63,8 @@ def read_listing(request: Request) -> Listing:
         InvalidRequest: a filter has a value that it cannot have.
     """
     given = {name: text.strip() for name, text in request.GET.items() if text.strip()}
+    if any("\0" in text for text in given.values()):  # PostgreSQL texts cannot contain NUL
+        raise InvalidRequest("A filter cannot contain control characters.")
     text = given.get("q", "")
     chosen = {name: given[name] for name in ("status", "visibility", "format", "tag") if name in given}
     for name, choices in _CHOICES.items():
@@ -76,7 +80,7 @@ def read_listing(request: Request) -> Listing:
         conditions=(SHOWN, *_conditions(text, chosen)),
         tags=(chosen["tag"],) if "tag" in chosen else (),
         sort=keys,
-        limit=read_limit(request.GET, request.settings.list_limit),
+        limit=read_limit(request.GET, min(request.settings.list_limit, _LIMIT_MAX)),
         after=read_image_marker(request, keys, "The page is gone: begin with the first one."),
     )
     return Listing(query, sort, text, chosen)

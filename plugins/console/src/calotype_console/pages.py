@@ -64,7 +64,7 @@ def see_other(path: str, **query: str) -> Response:
 
 def error_page(request: Request, status: int, text: str) -> Response:
     """Return an error as a page. Lead a browser without a session to the page that begins one."""
-    if status == 401 and request.method == "GET":
+    if status == 401 and request.method == "GET" and request.settings.identity == "tokens":
         return see_other("/console/sign-in", next=request.path_qs)
     title = http.HTTPStatus(status).phrase
     return page(request, "error", status, title=title, text=text, number=status)

@@ -114,8 +114,9 @@ def asset(context: AssetFile, request: Request) -> Response:
 
 
 def _inside(path: str | None) -> str:
-    """Return the path if it is one of the console, else that of the list: no link leads elsewhere."""
-    return path if path is not None and path.startswith("/console/") else _START
+    """Return the path if it is one of the console, else that of the list."""
+    is_ours = path is not None and path.startswith("/console/") and path.isascii() and path.isprintable()
+    return path if path is not None and is_ours else _START
 
 
 def includeme(config: Configurator) -> None:
