@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
+import json
 import re
 import uuid
 from urllib.parse import quote
@@ -112,7 +114,7 @@ def test_an_image_is_edited(person: Browser) -> None:
         "min_ram": "",
         "flags": "1",
         "protected": "on",
-        "tags": "one two, three",
+        "tag_lines": "one\n two words \nthree",
         "properties": "os_distro = debian\n\na=b = c\n",
     }
 
@@ -121,7 +123,26 @@ def test_an_image_is_edited(person: Browser) -> None:
     document = person.server.get(f"/v2/images/{image}", {"X-Auth-Token": person.token}).json
     expected = {"name": "after", "visibility": "shared", "min_disk": 3, "protected": True, "a": "b = c"}
     assert {name: document[name] for name in expected} == expected
-    assert (sorted(document["tags"]), document["os_distro"]) == (["one", "three", "two"], "debian")
+    assert (sorted(document["tags"]), document["os_distro"]) == (["one", "three", "two words"], "debian")
+
+
+def test_a_form_that_is_sent_as_it_came_changes_nothing(person: Browser) -> None:
+    """Also if a line is ambiguous: names with `=`, blanks around values, tags with blanks and commas."""
+    odd = {"a=b": "c = d", "blank": "  x  ", "empty": "", "markup": "</textarea><b>"}
+    draft = {"name": " padded ", "tags": ["two words", "a,b", "tail "], **odd}
+    api = {"X-Auth-Token": person.token, "Content-Type": "application/json"}
+    image = person.server.post("/v2/images", api, json.dumps(draft).encode()).json["id"]
+    page = person.get(f"/console/images/{image}").text
+    areas = dict(re.findall(r'<textarea name="(\w+)"[^>]*>\n([^<]*)</textarea>', page))
+    shown = {name: html.unescape(text).replace("\n", "\r\n") for name, text in areas.items()}
+
+    form = {"seen": seen(page), "name": "padded", "min_ram": "512", **shown}
+    assert person.send(f"/console/images/{image}/edit", **form).status == 303
+
+    document = person.server.get(f"/v2/images/{image}", api).json
+    assert document["min_ram"] == 512
+    assert {name: document[name] for name in odd} == odd
+    assert (document["name"], sorted(document["tags"])) == (draft["name"], sorted(draft["tags"]))
 
 
 def test_an_edit_of_an_image_that_somebody_has_changed_is_refused(person: Browser) -> None:
@@ -212,8 +233,13 @@ def test_a_failed_import_shows_its_reason(admin: Browser) -> None:
         assert 'role="alert"' in answer.text
 
 
-def test_an_import_without_a_url_is_refused(admin: Browser) -> None:
-    assert admin.send("/console/images/new", **{"name": "x", "from": "url", "uri": ""}).status == 400
+@pytest.mark.parametrize("uri", ["", "ftp://host/image", "nonsense", "http://", "file:///etc/passwd"])
+def test_an_import_of_an_invalid_url_is_refused_and_leaves_no_image(admin: Browser, uri: str) -> None:
+    form = {"name": "never", "disk_format": "raw", "container_format": "bare", "from": "url", "uri": uri}
+
+    assert admin.send("/console/images/new", **form).status == 400
+
+    assert "No image matches." in admin.get("/console/images?q=never").text
 
 
 def test_only_administrators_see_who_did_what(person: Browser, admin: Browser) -> None:

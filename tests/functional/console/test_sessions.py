@@ -111,6 +111,7 @@ def test_co_05_the_session_counts_only_for_what_the_pages_need(person: Browser) 
     assert person.server.get(f"/v2/images/{image}/file", ours).body == b"bytes"
     assert person.server.get(f"/v2/images/{image}", ours).status == 401
     assert person.server.request("DELETE", f"/v2/images/{image}", ours).status == 401
+    assert person.server.request("PUT", f"/v2/images/{image}/file", ours, b"other").status == 401
     assert (
         person.server.get(f"/v2/images/{image}/file", {**ours, "Sec-Fetch-Site": "cross-site"}).status == 401
     )

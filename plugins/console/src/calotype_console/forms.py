@@ -137,13 +137,12 @@ def read_fields(form: MultiDict, image: Image | None = None) -> ImageFields:
     if "flags" in form:  # an unchecked box is not sent
         fields |= {name: name in form for name in ("protected", "os_hidden")}
     if image is not None:
-        fields = {name: value for name, value in fields.items() if value != getattr(image, name)}
-    tags = tuple(dict.fromkeys(form["tags"].replace(",", " ").split())) if "tags" in form else None
-    properties = dict(_properties(form.get("properties", "")))
+        fields = {name: value for name, value in fields.items() if value != _as_sent(getattr(image, name))}
+    properties = dict(_properties(form.get("properties", ""), image))
     return ImageFields(
         fields=fields,
         properties=properties,
-        tags=tags,
+        tags=_tags(form, image),
         replace_properties="properties" in form,
     )
 
@@ -165,11 +164,44 @@ def seen(moment: datetime.datetime) -> str:
 
 def properties_text(image: Image) -> str:
     """Return the properties of an image as the form shows them, one on a line."""
-    return "".join(f"{name} = {value}\n" for name, value in sorted(image.properties.items()))
+    return "".join(f"{_line(name, value)}\n" for name, value in sorted(image.properties.items()))
 
 
-def _properties(text: str) -> Iterator[tuple[str, str]]:
+def _line(name: str, value: str) -> str:
+    return f"{name} = {value}"
+
+
+def _as_sent(value: Any) -> Any:
+    """Return the value of a field as an unchanged form sends it: without the blanks around a text."""
+    return value.strip() or None if type(value) is str else value
+
+
+def _tags(form: MultiDict, image: Image | None) -> tuple[str, ...] | None:
+    """Return the tags of a form, or None to leave them unchanged.
+
+    A form for a new image has blanks or commas between tags. The form of an image has one tag on a line,
+    because a tag may contain both. A line that is unchanged stands for the image's own tag.
+    """
+    if image is None:
+        return tuple(dict.fromkeys(form["tags"].replace(",", " ").split())) if "tags" in form else None
+    if "tag_lines" not in form:
+        return None
+    shown = {tag.strip(): tag for tag in image.tags}
+    lines = [line.strip() for line in form["tag_lines"].splitlines()]
+    return tuple(dict.fromkeys(shown.get(line, line) for line in lines if line))
+
+
+def _properties(text: str, image: Image | None) -> Iterator[tuple[str, str]]:
+    """Yield the properties. A line that is unchanged stands for the image's own property.
+
+    A name may contain `=`, and a value may begin or end with blanks, so a line alone can be ambiguous.
+    """
+    before = image.properties.items() if image is not None else ()
+    shown = {_line(name, value).strip(): (name, value) for name, value in before}
     for line in text.splitlines():
+        if line.strip() in shown:
+            yield shown[line.strip()]
+            continue
         name, equals, value = line.partition("=")
         if line.strip() and not equals:
             raise InvalidRequest(f"A property is written as NAME = VALUE, not {quoted(line.strip())}.")

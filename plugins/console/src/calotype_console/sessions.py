@@ -20,6 +20,8 @@ COOKIE = "calotype_console"
 MAX_AGE = 12 * 3600
 #: The requests that a page sends: its own pages, uploads, events, and downloads.
 _PATHS = re.compile(r"/(?:console|uploads|events)(?:/.*)?|/v2/images/[^/]+/file")
+#: The paths of which a page only reads.
+_READ_PATHS = "/v2/"
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -42,6 +44,8 @@ def adopt_session(event: NewRequest) -> None:
     if not path.startswith(("/console", "/uploads", "/events", "/v2/images/")) or not _PATHS.fullmatch(path):
         return
     ours = comes_from_our_page(request)
+    if path.startswith(_READ_PATHS) and request.method not in _READING:
+        return
     if path.startswith("/console") and request.method not in _READING and not ours:
         raise ForeignForm
     if ours and "HTTP_X_AUTH_TOKEN" not in request.environ and "HTTP_COOKIE" in request.environ:

@@ -50,6 +50,15 @@ function show(sent, total) {
     : "All bytes have arrived. The service checks them.";
 }
 
+// `crypto.randomUUID` exists only over TLS and on localhost.
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const digits = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
 async function begin() {
   if (!form.reportValidity()) return;
   const values = Object.fromEntries(["name", "visibility", "disk_format", "container_format"].map(
@@ -59,7 +68,7 @@ async function begin() {
   send.disabled = true;
   stop.hidden = false;
   began = null;
-  const id = crypto.randomUUID();
+  const id = newId();
   upload = new tus.Upload(picked, {
     endpoint: "/uploads",
     chunkSize: 64 * 1024 * 1024,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from pyramid.response import Response
@@ -13,7 +14,7 @@ from calotype.database.queries import position
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.fields import ImageFields, InvalidRequest
+from calotype.model.fields import InvalidRequest, check_formats
 from calotype.model.images import Visibility
 from calotype.model.states import Status
 from calotype_console.forms import SORTS, read_fields, read_form, read_listing
@@ -68,15 +69,19 @@ def new(context: ImagesPage, request: Request) -> Response:
 
 @view_config(context=ImagesPage, name="new", method="POST", permission=policy.CREATE)
 def create(context: ImagesPage, request: Request) -> Response:
-    """POST /console/images/new: reserve an image, and begin an import if the form names a URL."""
+    """POST /console/images/new: reserve an image, or import one if the form names a URL."""
     form = read_form(request)
     uri = form.get("uri", "").strip() if form.get("from") == "url" else None
     if uri == "":
         raise InvalidRequest("Give the URL of the image.")
-    image = request.lifecycle.reserve(Change(request.caller, read_fields(form)))
-    if uri is not None:
-        change = Change(request.caller, ImageFields(location=uri), image)
-        request.lifecycle.imports.submit(change, ImportRequest(Origin.URI))
+    fields, lifecycle = read_fields(form), request.lifecycle
+    if uri is None:
+        image = lifecycle.reserve(Change(request.caller, fields))
+    else:
+        # The image and its job are recorded together, so a URL that is refused leaves no image.
+        check_formats(fields)
+        change = Change(request.caller, replace(fields, location=uri))
+        image = lifecycle.imports.submit(change, ImportRequest(Origin.URI, waits=True)).image
     return see_other(f"/console/images/{image.id}")
 
 
