@@ -42,15 +42,17 @@ def test_transfers_shows_who_uploads_how_fast_and_where(server: Server) -> None:
     tus = TusClient(server)
     session = tus.create({"Upload-Length": "10"})
     assert session.status == 201
-    upload = SlowUpload(server, f"/images/{image_id}", 4)
-    upload.go_on.release(2)
     (process,) = ask(server, "processes")
     assert process["alive"] is True
-
-    shown = wait_for(
-        lambda: {one["kind"]: one for one in ask(server, "transfers")},
-        lambda kinds: bool(kinds["upload"]["moved"]),
-    )
+    upload = SlowUpload(server, f"/images/{image_id}", 4)
+    try:
+        upload.go_on.release(2)
+        shown = wait_for(
+            lambda: {one["kind"]: one for one in ask(server, "transfers")},
+            lambda kinds: bool(kinds["upload"]["moved"]),
+        )
+    finally:
+        upload.finish()  # or its thread would wait for ever
     running, waiting = shown["upload"], shown["session"]
     assert (running["image_id"], running["image_name"], running["store"]) == (image_id, "ubuntu", "file")
     assert (running["project"], running["moved"], running["total"]) == ("default", 2 << 20, 4 << 20)
@@ -62,7 +64,6 @@ def test_transfers_shows_who_uploads_how_fast_and_where(server: Server) -> None:
     (pending,) = ask(server, "pending")
     assert (pending["kind"], pending["id"]) == ("upload session", waiting["id"])
     assert next(one["sessions"] for one in ask(server, "usage") if one["project"] == "default") == 1
-    upload.finish()
     assert tus.ask("DELETE", f"/uploads/{waiting['id']}").status == 204
     assert ask(server, "transfers") == []
 
