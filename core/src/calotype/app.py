@@ -242,6 +242,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.events")
     config.include("calotype.api.http.versions")
+    config.include("calotype.api.http.openapi")
     config.include("calotype.api.classic.views")
     mount(config, service.extensions)
     refuse_other_methods(config)

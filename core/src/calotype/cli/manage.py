@@ -1,6 +1,6 @@
 """The `calotype-manage` command: the operator's commands besides running the server.
 
-Every command except `new` takes an ini file, followed by the same variables as `pserve`:
+Every command except `init` and `new` takes an ini file, followed by the same variables as `pserve`:
 `calotype-manage stores calotype.ini data_dir=/srv/ct`.
 """
 
@@ -16,6 +16,7 @@ from calotype.cli.doctor import doctor
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
+from calotype.cli.init import init
 from calotype.cli.new import new
 from calotype.cli.overviews import failures, pending, processes, transfers, unused, usage
 from calotype.cli.scrub import scrub
@@ -38,6 +39,7 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
+main.add_command(init)
 main.add_command(stores)
 main.add_command(db)
 main.add_command(token)

@@ -69,7 +69,8 @@ class Settings(EventSettings):
     extensions: tuple[str, ...] = Field(
         (),
         description="Names of extensions to switch on. An extension with an `extension.NAME.` key is on too, "
-        "and so is metadefs if it is installed. `extension.NAME.enabled = false` switches an extension off.",
+        "and so are metadefs and console if they are installed. `extension.NAME.enabled = false` switches an "
+        "extension off.",
     )
 
     public_endpoint: str | None = Field(

@@ -45,7 +45,7 @@ class StoreState:
 
     Args:
         name: The store's name.
-        driver: The driver's name, distribution and version, such as "file, of calotype-store-file 0.1.0".
+        driver: The driver's name, distribution and version, as in "NAME, of DISTRIBUTION 0.1.0".
         is_default: True if uploads that name no store go there.
         state: The result of the last probe.
         fullness: Its room at the last measurement, and what it holds.
