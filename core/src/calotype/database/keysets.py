@@ -81,6 +81,8 @@ def beyond(
 ) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that rows of one source come after a position in a list by time.
 
+    Only lists whose newest records are first have several sources.
+
     Raises:
         ValueError: the position's id is not an integer, but the column is one.
     """
@@ -88,8 +90,6 @@ def beyond(
         return ()
     if source != after.source and descending:
         return (at <= after.at if source < after.source else at < after.at,)
-    if source != after.source:
-        return (at >= after.at if source > after.source else at > after.at,)
     number = record_id.type.python_type is int
     sort = (SortKey("at", descending), SortKey("id", descending))
     values = {"at": after.at, "id": int(after.id) if number else after.id}
