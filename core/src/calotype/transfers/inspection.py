@@ -196,8 +196,8 @@ class Inspector:
             name = self._opaque_name(found.keys())
             return None if self._declared == "vhd" else mismatch(self._declared, name)
         name = min(structured)
-        problem = mismatch(self._declared, name) if len(structured) == 1 else None
-        return problem or (self._danger(name, found[name]) if found[name].complete else None)
+        wrong = mismatch(self._declared, name) if len(structured) == 1 else None
+        return wrong or (self._danger(name, found[name]) if found[name].complete else None)
 
     def _judge(self) -> Verdict:
         found = {str(one): one for one in self._inspectors if one.format_match}
