@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import ssl
@@ -25,6 +26,7 @@ from tests.servers import common
 from tests.support.callers import Tokens
 from tests.support.pages import DOCS
 from tests.support.server import OCTETS, Server
+from tests.support.uploads import PARTIAL
 
 DEPLOY = DOCS / "deploy"
 UNIT = DEPLOY / "calotype.service"
@@ -245,6 +247,34 @@ def test_nginx_passes_events_on_as_they_happen(site: Site) -> None:
         while stream.readline() != b"event: created\n":
             pass
         assert time.monotonic() - began < 10  # the next line that is no event comes after 15 seconds
+
+
+def test_an_upload_continues_behind_nginx(site: Site) -> None:
+    """A client that begins without bytes, and names no version, learns the URL of its upload."""
+    assert site.request("PUT", reserve(site), {**OCTETS, "Upload-Complete": "?1"}, b"all")[0] == 204
+    path = reserve(site)
+    begun = {**OCTETS, "Upload-Complete": "?0", "Content-Length": "0"}
+    status, headers, _ = site.request("PUT", path, begun)
+    base, found, name = headers["location"].partition("/uploads/")
+    assert (status, base) == (201, f"https://localhost:{site.port}")
+    for offset, complete in ((0, "?0"), (5, "?1")):
+        given = {
+            "Content-Type": PARTIAL,
+            "Upload-Offset": f"{offset}",
+            "Upload-Complete": complete,
+        }
+        status, _, _ = site.request("PATCH", f"{found}{name}", given, b"bytes")
+        assert status == 204
+    assert site.request("GET", path, {})[2] == b"bytesbytes"
+
+
+def reserve(site: Site) -> str:
+    """Create an image without bytes, and return the path of its bytes."""
+    document = {"disk_format": "raw", "container_format": "bare"}
+    json_type = {"Content-Type": "application/json"}
+    status, _, body = site.request("POST", "/v2/images", json_type, json.dumps(document).encode())
+    assert status == 201
+    return f"/v2/images/{json.loads(body)['id']}/file"
 
 
 def test_no_spelling_of_metrics_passes_nginx(site: Site) -> None:

@@ -12,6 +12,7 @@ from tests.conftest import StartServer
 from tests.functional.test_processes import pids
 from tests.support.events import Listener
 from tests.support.server import OCTETS, Server
+from tests.support.uploads import HALVES, WHOLE, TusClient
 from tests.support.v2 import stores
 from tests.support.waiting import wait_for
 from tests.support.web import Web
@@ -94,6 +95,24 @@ def test_staged_bytes_show_their_progress(server: Server) -> None:
     found = wait_for(lambda: progress(server, image_id), lambda one: one["bytes"] == 2 << 20)
     assert (found["status"], found["phase"]) == ("uploading", "staging")
     upload.finish()
+
+
+def test_an_open_session_shows_its_bytes_and_listeners_hear_them(server: Server) -> None:
+    tus = TusClient(server)
+    path = tus.begin(len(WHOLE))
+    image_id = tus.image(path)
+    with Listener(server) as listener:
+        assert tus.patch(path, 0, HALVES[0]).status == 204
+        heard = listener.hear(image_id, "progress")
+        assert (heard.data["bytes"], heard.data["total"]) == (len(HALVES[0]), len(WHOLE))
+    found = progress(server, image_id)
+    assert (found["status"], found["phase"]) == ("queued", "receiving")
+    assert (found["bytes"], found["total"]) == (len(HALVES[0]), len(WHOLE))
+    assert found["estimated_end"] >= found["updated_at"]
+    assert [(one["store"], one["state"]) for one in found["stores"]] == [("file", "moving")]
+    assert tus.patch(path, len(HALVES[0]), HALVES[1]).status == 204
+    after = progress(server, image_id)
+    assert (after["phase"], after["bytes"], after["total"]) == ("idle", len(WHOLE), len(WHOLE))
 
 
 def test_a_short_upload_costs_no_write_of_progress(server: Server) -> None:

@@ -36,11 +36,13 @@ ddb.adapterType = "ide"
 
 
 def judge(data: bytes, declared: str | None = None, step: int = 1 << 18) -> Verdict:
-    """Return the verdict on bytes that come in blocks of `step`."""
+    """Return the verdict on bytes that come in blocks of `step`, which an early refusal never contradicts."""
     inspector = Inspector(declared, virtual_size_cap=CAP)
     for at in range(0, len(data), step):
         inspector.update(data[at : at + step])
-    return inspector.verdict()
+    early, verdict = inspector.early_problem, inspector.verdict()
+    assert early is None or verdict.problem is not None
+    return verdict
 
 
 def padded(data: bytes | bytearray, size: int) -> bytes:
@@ -454,3 +456,25 @@ def test_an_image_that_qemu_img_builds_on_another_file_is_refused(
     subprocess.run([qemu_img, "create", "-q", "-f", driver, "-b", base, "-F", driver, child], check=True)
     assert judge(base.read_bytes(), driver).problem is None
     assert judge(child.read_bytes(), driver).problem is not None
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "problem"),
+    [
+        (qcow2(), "raw", "declared as raw, but it is qcow2"),
+        (b"", "qcow2", "declared as qcow2, but it is raw"),
+        (qcow2(backing=b"/etc/passwd"), "qcow2", "not safe: backing_file"),
+        (qcow2(), "qcow2", None),
+        (b"", "raw", None),
+        (b"", "vhd", None),  # the only signature of a fixed VHD is at its end
+    ],
+)
+def test_the_first_bytes_can_decide_that_a_stream_is_refused(
+    data: bytes, declared: str, problem: str | None
+) -> None:
+    inspector = Inspector(declared)
+    inspector.update(padded(data, MIB - 1))
+    assert inspector.early_problem is None
+    inspector.update(b"\0")
+    assert (inspector.early_problem is None) is (problem is None)
+    assert (problem or "") in (inspector.early_problem or "")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.answers import Answer
 from tests.support.server import Server, write_ini
-from tests.support.uploads import HALVES, TUS_BYTES, WHOLE, TusClient, pairs
+from tests.support.uploads import HALVES, TUS_BYTES, WHOLE, DraftClient, TusClient, pairs
 
 FIRST, SECOND = HALVES
 HALF, SIZE = len(FIRST), len(WHOLE)
@@ -232,6 +232,24 @@ def test_bytes_of_another_format_are_refused_and_the_image_says_why(tus: TusClie
     assert tus.ask("HEAD", path).status == 410
 
 
+def test_an_upload_that_is_refused_for_its_format_ends_at_its_first_bytes(tus: TusClient) -> None:
+    path = tus.begin(SIZE, disk_format="qcow2")
+    wrong = f"sha256 {base64.b64encode(bytes(32)).decode()}"
+    assert tus.patch(path, 0, FIRST, Upload_Checksum=wrong).status == 460  # the bytes may be damaged
+    refused = tus.patch(path, 0, FIRST)
+    assert (refused.status, "declared as qcow2, but it is raw" in refused.text) == (415, True)
+    assert tus.ask("HEAD", path).status == 410
+    image = tus.show(path)
+    assert (image["status"], image["status_reason"]) == ("killed", refused.text.strip())
+
+
+def test_a_finished_upload_can_be_ended_and_leaves_its_image(tus: TusClient) -> None:
+    path = finished(tus)
+    assert tus.ask("DELETE", path).status == 204
+    assert (tus.ask("HEAD", path).status, tus.ask("DELETE", path).status) == (410, 410)
+    assert tus.show(path)["status"] == "active"
+
+
 def delete(tus: TusClient, image_id: str) -> Answer:
     return tus.request_as("DELETE", f"/v2/images/{image_id}")
 
@@ -261,6 +279,19 @@ def test_an_image_with_an_open_upload_takes_no_other_bytes(tus: TusClient) -> No
         assert "open upload session" in answer.text
     assert answer.headers["Location"] == f"{tus.server.base}{path}"
     assert tus.patch(path, 0, WHOLE).status == 204
+
+
+def test_a_caller_who_lost_the_answer_to_a_creation_can_end_the_upload_and_begin_another(
+    tus: TusClient,
+) -> None:
+    image_id = DraftClient(tus.server).reserve().split("/")[3]
+    given = {"Upload-Length": f"{SIZE}", "Upload-Metadata": pairs(image_id=image_id)}
+    assert tus.ask("POST", "/uploads", given).status == 201
+    lost = tus.path(tus.ask("POST", "/uploads", given))
+    assert tus.ask("DELETE", lost).status == 204
+    path = tus.path(tus.ask("POST", "/uploads", given))
+    assert tus.patch(path, 0, WHOLE).status == 204
+    assert tus.show(path)["status"] == "active"
 
 
 Start = Callable[..., TusClient]

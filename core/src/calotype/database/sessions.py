@@ -21,6 +21,7 @@ from calotype.model.sessions import (
     StoredPart,
     UploadSession,
 )
+from calotype.model.uploads import Transfer
 
 _SESSIONS, _PARTS = SessionRow.__table__, PartRow.__table__
 _S, _P = _SESSIONS.c, _PARTS.c
@@ -92,6 +93,20 @@ class Sessions(Queries):
         )
         found = select(_SESSIONS).where(waits).order_by(_S.lease_until).limit(limit)
         return [_session(row) for row in self._all(found)]
+
+    def transfers(self, image_id: str | None = None) -> list[Transfer]:
+        """Return the progress of an image's sessions that have not ended, or of all images', oldest first.
+
+        The bytes of a session are durable when they are counted, so the time of its progress is now.
+        """
+        columns = (_S.image_id, _S.blob_key, _S.store, _S.total, _S.contiguous, _S.created_at, _S.status)
+        mine = _S.image_id.is_not(None) if image_id is None else _S.image_id == image_id
+        living = select(*columns).where(mine, _S.status.in_(LIVING)).order_by(_S.created_at, _S.id)
+        at = now()
+        return [
+            Transfer(image, key, store, total, moved, began, at, status is not SessionStatus.OPEN)
+            for image, key, store, total, moved, began, status in self._all(living)
+        ]
 
     def removable_parts(self, limit: int, session_id: str | None = None) -> list[StoredPart]:
         """Return at most `limit` parts, of all sessions or of one, whose blobs must be removed."""
@@ -167,6 +182,11 @@ class SessionsUnit(UnitPart):
             lease_until=None,
             **values,
         )
+
+    def retire(self, session_id: str, reason: str) -> None:
+        """Let a finished session be one that has failed for a reason, so that no client continues it."""
+        finished = (_S.id == session_id, _S.status == SessionStatus.FINISHED)
+        self._swap(_SESSIONS, *finished, status=SessionStatus.FAILED, reason=reason)
 
     def forget(self, session_id: str) -> None:
         """Remove the row of a session that has ended and has no parts."""

@@ -217,7 +217,8 @@ class Feed:
         if not listening:
             self._moved = {}
             return
-        running = {one.key: one for one in self._database.transfers() if one.moved is not None}
+        transfers = [*self._database.transfers(), *self._database.sessions.transfers()]
+        running = {one.key: one for one in transfers if one.moved}
         moved = {key: one.moved or 0 for key, one in running.items()}
         fresh = [running[key] for key, count in moved.items() if self._moved.get(key) != count]
         self._moved = moved

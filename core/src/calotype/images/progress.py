@@ -19,6 +19,7 @@ class Phase(enum.StrEnum):
 
     WAITING = "waiting"  #: the image has no bytes, and none arrive
     RECEIVING = "receiving"
+    JOINING = "joining"  #: all bytes of an upload session are there, and the image is made of them
     STAGING = "staging"
     IMPORTING = "importing"
     COPYING = "copying"  #: into more stores
@@ -97,11 +98,16 @@ _PHASES = {
 
 def progress_of(database: Database, image: Image) -> ImageProgress:
     """Return the progress of an image that was read just now."""
-    transfers = database.transfers(image.id)
+    sessions = database.sessions.transfers(image.id)
+    transfers = [*database.transfers(image.id), *sessions]
     jobs = database.jobs_of(image.id, 1) if image.has_jobs else []
     job = next(iter(jobs), None)
-    phase = _phase(image, job, transfers)
+    phase = _phase_of_session(sessions[0]) if sessions else _phase(image, job, transfers)
     return ImageProgress(image, phase, tuple(_stores(image, job, transfers)), job.message if job else "")
+
+
+def _phase_of_session(session: Transfer) -> Phase:
+    return Phase.JOINING if session.joins else Phase.RECEIVING
 
 
 def _phase(image: Image, job: Job | None, transfers: Sequence[Transfer]) -> Phase:

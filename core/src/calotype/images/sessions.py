@@ -13,17 +13,21 @@ from calotype.database.retry import retry_on_conflict
 from calotype.database.rights import NO_SESSION, require_session
 from calotype.database.unit_of_work import Unit
 from calotype.images.new_sessions import NewSessions, locked, require_not_failed, require_taking
+from calotype.model.audit import AuditVerb, Outcome
 from calotype.model.errors import ImageGone, Incomplete, NotFound, SessionBusy, WrongLength, WrongOffset
 from calotype.model.fields import check_size
 from calotype.model.images import Image
 from calotype.model.policy import Caller
 from calotype.model.sessions import TAKING, SessionStatus, UploadSession
 from calotype.stores.catalog import Catalog
+from calotype.stores.errors import SourceRejected, for_clients
 from calotype.transfers.sessions.chunks import Chunk
 from calotype.transfers.sessions.committing import Writing
 from calotype.transfers.sessions.upkeep import SessionUpkeep
 from calotype.transfers.sessions.writers import Writers
 from calotype.transfers.uploads import Uploads
+
+_ENDED = "The client has ended the upload."
 
 
 class Sessions(NewSessions):
@@ -52,16 +56,33 @@ class Sessions(NewSessions):
             Superseded: a newer chunk has continued the session.
             Overlap: bytes of the chunk have arrived before, and differ.
             WrongDigest: the chunk has another digest than declared; none of its bytes are kept.
+            SourceRejected: the bytes are of a format that the image must not have; the session has failed.
             SourceTooLarge: the chunk exceeds the session's length, or a limit.
             LimitReached: the project's quota does not allow more bytes.
             SourceError, StoreError: the source or the store failed; the session stays open.
         """
         if not chunk.alone:
-            return self._receiver.receive(self._enter(session_id, caller, chunk, threading.Event()))
+            return self._receive(caller, self._enter(session_id, caller, chunk, threading.Event()))
         self.state(session_id, caller)  # only a caller with the right may end other writers
         self._writers.end(session_id)
         with self._writers.writing(session_id) as stop:
-            return self._receiver.receive(self._enter(session_id, caller, chunk, stop))
+            return self._receive(caller, self._enter(session_id, caller, chunk, stop))
+
+    def _receive(self, caller: Caller, writing: Writing) -> UploadSession:
+        try:
+            return self._receiver.receive(writing)
+        except SourceRejected as error:
+            self._refuse(writing, caller, for_clients(error))
+            raise
+
+    @retry_on_conflict
+    def _refuse(self, writing: Writing, caller: Caller, reason: str) -> None:
+        """End a session whose bytes are not accepted, if it still takes the bytes of this request."""
+        with self._database.unit(frees=True) as unit:
+            unit.any_image(writing.session.image_id or "")  # lock the image first, as in all units
+            session = writing.require_current(unit.sessions.lock(writing.session.id))
+            self._assembler.ending.end(unit, session, reason)
+            unit.audit(AuditVerb.UPLOAD, session.image_id or "", caller.actor, reason, Outcome.FAILED)
 
     @retry_on_conflict
     def _enter(self, session_id: str, caller: Caller, chunk: Chunk, stop: threading.Event) -> Writing:
@@ -169,12 +190,24 @@ class Sessions(NewSessions):
     def abort(self, session_id: str, caller: Caller) -> None:
         """End a session, and remove its bytes. The image gets the status `on_failure` of the session.
 
+        If the session is finished, only its record ends: its bytes belong to the image.
+
         Raises:
             NotFound, NotAllowed, CallerExpired, SessionEnded, SessionBusy: see `write` and `finish`.
         """
-        self.state(session_id, caller)  # only a caller with the right may end writers
+        # Only a caller with the right may end writers.
+        if self.state(session_id, caller).status is SessionStatus.FINISHED:
+            self._retire(session_id, caller)
+            return
         self._writers.end(session_id)
-        self._end(session_id, caller, "The client has ended the upload.")
+        self._end(session_id, caller, _ENDED)
+
+    @retry_on_conflict
+    def _retire(self, session_id: str, caller: Caller) -> None:
+        """Let a finished session be one that its client has ended. Its image keeps its bytes."""
+        with self._database.unit() as unit:
+            session, _ = locked(unit, session_id, caller)
+            unit.sessions.retire(session.id, _ENDED)
 
     def end_of_image(self, unit: Unit, image_id: str, reason: str) -> None:
         """End the open session of an image that was deleted or given to another project, if it has one."""

@@ -54,10 +54,11 @@ def keys_in(location: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """The progress of an upload attempt, as the process that moves the bytes wrote it last.
+    """The progress of an upload attempt or session, as the process that moves the bytes wrote it last.
 
     `total` is None if the source has announced no length. `moved` is None, and so is `moved_at`, until the
-    process has written its progress for the first time.
+    process has written its progress for the first time. `joins` is true if a session has all its bytes, and
+    the image is made of them.
     """
 
     image_id: str
@@ -67,6 +68,7 @@ class Transfer:
     moved: int | None
     began_at: datetime.datetime
     moved_at: datetime.datetime | None
+    joins: bool = False
 
     @property
     def rate(self) -> float | None:

@@ -106,6 +106,8 @@ class Inspector:
         self._volume = b""
         self._tail = b""
         self._count = 0
+        #: A sentence for the client if the first bytes already decide that the stream must be refused.
+        self.early_problem: str | None = None
 
     def update(self, block: bytes) -> None:
         """Take the next block.
@@ -132,6 +134,12 @@ class Inspector:
             self._volume = first[VOLUME : VOLUME + VOLUME_MOST * VOLUME_STEP]
             self._inspect(first)
             self._settle()
+            try:
+                self.early_problem = self._judge_early()
+            except _SHORTAGE as error:
+                raise InspectorsUnavailable from error
+            except Exception as error:  # noqa: BLE001  (the verdict on the whole stream reports it)
+                log.debug("the first bytes of an image could not be judged: %s", error)
 
     def _inspect(self, block: bytes) -> None:
         if not block:
@@ -176,6 +184,20 @@ class Inspector:
         finally:
             for inspector in self._inspectors:
                 _forget(inspector)
+
+    def _judge_early(self) -> str | None:
+        """Return a sentence if no further bytes can make the stream acceptable, otherwise None.
+
+        All formats have their signatures in the first bytes, except a VHD, whose only one may be at its end.
+        """
+        found = {str(one): one for one in self._inspectors if one.format_match}
+        structured = found.keys() - OPAQUE
+        if not structured:
+            name = self._opaque_name(found.keys())
+            return None if self._declared == "vhd" else mismatch(self._declared, name)
+        name = min(structured)
+        wrong = mismatch(self._declared, name) if len(structured) == 1 else None
+        return wrong or (self._danger(name, found[name]) if found[name].complete else None)
 
     def _judge(self) -> Verdict:
         found = {str(one): one for one in self._inspectors if one.format_match}

@@ -3,6 +3,7 @@
 import pytest
 
 from calotype.database.errors import LimitReached
+from calotype.images.progress import Phase, progress_of
 from calotype.model.change import Change
 from calotype.model.errors import Incomplete, NotFound, SessionEnded
 from calotype.model.fields import ImageFields, InvalidRequest
@@ -36,6 +37,15 @@ def test_partial_sessions_become_one_image_in_the_given_order(bench):
 
     bench.assert_image(bench.finish(session), DATA)
     assert bench.state(first).status is SessionStatus.FINISHED
+
+
+def test_the_progress_of_an_image_shows_that_its_parts_are_joined(bench):
+    session = concatenate(bench, partial(bench, DATA[:1500]), partial(bench, DATA[1500:]))
+    found = progress_of(bench.database, bench.database.find(session.image_id))
+
+    assert (found.phase, found.moved, found.total) == (Phase.JOINING, len(DATA), len(DATA))
+    bench.finish(session)
+    assert progress_of(bench.database, bench.database.find(session.image_id)).phase is Phase.IDLE
 
 
 def test_bytes_of_partial_sessions_count_against_the_quota_once(make):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import IO
 
 from calotype.model.errors import Superseded, WrongDigest
-from calotype.stores.errors import SourceBroken
+from calotype.stores.errors import SourceBroken, SourceRejected
 from calotype.stores.measured import BLOCK
 from calotype.transfers.sessions.chunks import Chunk
 from calotype.transfers.sessions.running import Running
@@ -68,15 +68,19 @@ class Intake:
     """The reader of one chunk.
 
     If the source fails, the bytes before are still returned, and `failure` is the error. If `stop` is set,
-    the chunk ends as if its source had failed. The blocks are also given to the running results.
+    the chunk ends as if its source had failed. The blocks are also given to the running results. If
+    `enforces` is true, bytes whose inspection finds a problem are refused.
     """
 
-    def __init__(self, chunk: Chunk, stop: threading.Event, running: Running | None):
+    def __init__(
+        self, chunk: Chunk, stop: threading.Event, running: Running | None, *, enforces: bool = False
+    ):
         self.position = chunk.offset
         self.failure: Exception | None = None
         self.running = running
         self._chunk = chunk
         self._stop = stop
+        self._enforces = enforces
         self._has_ended = False
         self._ahead = b""
         self._checks = {name: _DIGESTS[name]() for name in chunk.digests}
@@ -93,7 +97,11 @@ class Intake:
         return not self._ahead and (self._has_ended or self.failure is not None)
 
     def gather(self, most: int) -> Gathered:
-        """Return the next bytes, fewer than `most` only if no more will come. Close them after use."""
+        """Return the next bytes, fewer than `most` only if no more will come. Close them after use.
+
+        Raises:
+            SourceRejected: the image cannot be accepted, whatever follows.
+        """
         gathered = Gathered(self.position)
         # A later chunk may repeat these bytes, if chunks may arrive in any order.
         digest = None if self._chunk.alone else hashlib.sha256()
@@ -118,10 +126,16 @@ class Intake:
 
         Raises:
             WrongDigest: one of them differs.
+            SourceRejected: the image cannot be accepted, whatever follows.
         """
         for name, expected in self._chunk.digests.items():
             if self._checks[name].digest() != expected:
                 raise WrongDigest(name)
+        self._require_acceptable()
+
+    def _require_acceptable(self) -> None:
+        if self._enforces and self.running is not None and self.running.problem is not None:
+            raise SourceRejected(self.running.problem)
 
     def _next(self, most: int) -> bytes:
         if not self.has_more():
@@ -132,6 +146,8 @@ class Intake:
             check.update(block)
         if self.running is not None:
             self.running.update(block)
+        if not self._checks:  # bytes with declared digests may be damaged, so these are checked first
+            self._require_acceptable()
         return block
 
     def _fetch(self) -> bytes:

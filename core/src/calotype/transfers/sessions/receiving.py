@@ -51,11 +51,15 @@ class Receiver:
         """Store the bytes of a chunk, and return the session as it is then.
 
         If the source fails, its error is raised once the bytes before it are committed.
+
+        Raises:
+            SourceRejected: the first bytes are of a format that the image must not have.
         """
         chunk = writing.chunk
         if chunk.offset + (chunk.source.length or 0) > self._end(writing.session):
             raise SourceTooLarge(self._too_large(writing.session))
-        intake = Intake(chunk, writing.stop, self._running_at(writing))
+        enforces = self._settings.inspection == "enforce"
+        intake = Intake(chunk, writing.stop, self._running_at(writing), enforces=enforces)
         with contextlib.ExitStack() as stack:
             if intake.running is not None:
                 stack.callback(intake.running.pause)  # however the chunk ends, or its threads would stay

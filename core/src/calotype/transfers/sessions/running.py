@@ -27,7 +27,10 @@ class Result:
 
 
 class Running:
-    """The digests and the inspection of an image's bytes from the first up to `position`."""
+    """The digests and the inspection of an image's bytes from the first up to `position`.
+
+    `inspector` is None if images are not inspected.
+    """
 
     def __init__(self, image: Image, algorithms: tuple[str, ...], inspector: Inspector | None):
         self.position = 0
@@ -41,6 +44,11 @@ class Running:
         self._digests.update(block)
         if self._inspector is not None:
             self._inspector.update(block)
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence if the bytes so far show that the image must be refused, otherwise None."""
+        return None if self._inspector is None else self._inspector.early_problem
 
     def pause(self) -> None:
         """End the threads of the digests. They start again with the next bytes."""
