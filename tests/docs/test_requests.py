@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from pyramid.router import Router
 
-from calotype.api.http.openapi import path_of
-from calotype.api.http.resources import AdminRoot, Resource, Root
+from calotype.api.http.openapi import served_requests
 from calotype.model import policy
 from tests.docs.sentences import read_rows
 from tests.support.pages import DOCS
 
-#: A second path of one class of the resource tree.
-ALSO = {("GET", "/v2/schemas/NAME"): ("GET", "/v2/schemas/metadefs/NAME")}
-
 
 def served(application: Router) -> set[tuple[str, str]]:
     """Return the method and path of each view, without views that only refuse methods."""
-    found = set(permissions(application))
-    return found | {ALSO[one] for one in found if one in ALSO}
+    return set(permissions(application))
 
 
 def permissions(application: Router) -> dict[tuple[str, str], str | None]:
     """Return the permission that the view of each method and path needs."""
-    found: dict[tuple[str, str], str | None] = {}
-    for entry in application.registry.introspector.get_category("views"):
-        view = entry["introspectable"]
-        context, methods = view["context"], view.get("method")
-        if methods and isinstance(context, type) and issubclass(context, Resource):
-            above = "" if context in (Root, AdminRoot) else path_of(context)
-            path = "/".join(filter(None, (above, view["name"]))) or "/"
-            needed = [one["value"] for one in entry["related"] if one.category_name == "permissions"]
-            for method in (methods,) if isinstance(methods, str) else methods:
-                found[method, path if path.startswith("/") else f"/{path}"] = needed[0] if needed else None
-    return found
+    return {(one.method, one.path): one.permission for one in served_requests(application.registry)}
 
 
 def without_heads(requests: set[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -51,6 +51,23 @@ _PUBLISH_INTERVAL = 2
 #: Seconds between two checks for copies that a scrubber must read. While copies are due, it does not wait.
 _SCRUB_INTERVAL = 300
 
+#: The modules of `calotype.api.http` that add something to the application, in their order.
+_API_PARTS = (
+    "resources",
+    "operations",
+    "resumption",
+    "access_log",
+    "cors",
+    "errors",
+    "local",
+    "targets",
+    "predicates",
+    "health",
+    "events",
+    "openapi",
+    "versions",
+)
+
 
 def main(global_config: Mapping[str, str], **given: str) -> Application:
     """Return the WSGI application, or end the process with one sentence that says why it cannot start.
@@ -231,18 +248,8 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     )
     parts.install(config.registry)
 
-    config.include("calotype.api.http.resources")
-    config.include("calotype.api.http.resumption")
-    config.include("calotype.api.http.access_log")
-    config.include("calotype.api.http.cors")
-    config.include("calotype.api.http.errors")
-    config.include("calotype.api.http.local")
-    config.include("calotype.api.http.targets")
-    config.include("calotype.api.http.predicates")
-    config.include("calotype.api.http.health")
-    config.include("calotype.api.http.events")
-    config.include("calotype.api.http.versions")
-    config.include("calotype.api.http.openapi")
+    for part in _API_PARTS:
+        config.include(f"calotype.api.http.{part}")
     config.include("calotype.api.classic.views")
     mount(config, service.extensions)
     refuse_other_methods(config)

@@ -16,8 +16,9 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from webtest import TestApp
 
 from calotype.api.http.allowed_methods import refuse_other_methods
+from calotype.api.http.openapi import path_of
 from calotype.api.http.predicates import Method
-from calotype.api.http.resources import Resource
+from calotype.api.http.resources import AdminRoot, Resource
 from calotype.app import make_app
 from calotype.model import policy
 from calotype.model.policy import Caller
@@ -48,6 +49,7 @@ OPEN = {
 ALLOWED = [
     ("/", "GET, HEAD"),
     ("/versions", "GET, HEAD"),
+    ("/openapi.json", "GET, HEAD"),
     ("/images", "GET, HEAD, POST"),
     ("/images/detail", "GET, HEAD"),
     ("/images/ID", "GET, HEAD, PUT, DELETE"),
@@ -120,6 +122,14 @@ def test_only_the_listed_views_need_no_permission(application: Router) -> None:
         if names == [NO_PERMISSION_REQUIRED] and view.get("method")
     }
     assert found == OPEN
+
+
+def test_each_view_is_described(application: Router) -> None:
+    """Without a path in the docstring of its context, a view is missing in /openapi.json."""
+    views = [view for view, _ in views_of(application) if view.get("method")]
+    assert [described(view) for view in views if view.get("operation") is None] == []
+    listed = [view for view in views if view["context"] is not AdminRoot]
+    assert [described(view) for view in listed if path_of(view["context"], view["name"]) is None] == []
 
 
 def test_no_request_gets_a_class_of_its_own(application: Router) -> None:

@@ -34,6 +34,14 @@ _READ_ONLY = frozenset({"created_at", "updated_at", "self", "schema"})
 #: Keys of a namespace's document that hold its definitions.
 _CONTENTS = frozenset({"properties", "objects", "tags", "resource_type_associations"})
 
+#: The parameters of a list of namespaces, besides those of a page.
+FILTERS: Mapping[str, Any] = {
+    "visibility": {"type": "string", "enum": ["public", "private"]},
+    "resource_types": {"type": "string"},
+    "sort_key": {"type": "string", "enum": ["namespace", "created_at", "updated_at"]},
+    "sort_dir": {"type": "string", "enum": ["asc", "desc"]},
+}
+
 
 def read_namespace(document: object, schemas: MetadefSchemas) -> NamespaceDraft:
     """Return the draft of a new namespace with its definitions; raises InvalidRequest, NotAllowed."""

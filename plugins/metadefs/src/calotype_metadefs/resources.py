@@ -36,11 +36,15 @@ class Metadefs(Resource):
         return _CHILDREN[name](self.request, name, self)
 
 
+class SchemaResource(Schema):
+    """/v2/schemas/metadefs/NAME: a schema."""
+
+
 class Schemas(Resource):
     """/v2/schemas/metadefs: the JSON schemas by name."""
 
     def __getitem__(self, name: str) -> Resource:
-        return Schema(self.request, name, self, self.request.registry[SCHEMAS].documents[name])
+        return SchemaResource(self.request, name, self, self.request.registry[SCHEMAS].documents[name])
 
 
 class ResourceTypes(Resource):

@@ -150,4 +150,6 @@ class MetadefSchemas:
 
 def includeme(config: Configurator) -> None:
     """Build the schemas, and register them in the application's registry."""
-    config.registry[SCHEMAS] = MetadefSchemas()
+    schemas = MetadefSchemas()
+    config.registry[SCHEMAS] = schemas
+    config.add_schemas("metadefs", {**schemas.documents, "new-tags": _NEW_TAGS})

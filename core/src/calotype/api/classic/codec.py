@@ -13,6 +13,7 @@ from typing import Any
 
 from calotype.api.http import meta_headers
 from calotype.api.http.meta_headers import read_integer
+from calotype.api.http.operations import STRING
 from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean, not_one_of
@@ -48,6 +49,8 @@ _IGNORED = frozenset(
         "uri",
     }
 )
+#: The headers of a request by name, for the description of the API.
+HEADERS = {f"{meta_headers.META}{name}": STRING for name in sorted(_SETTABLE)}
 _TYPES = {"aki": "kernel", "ari": "ramdisk", "raw": "raw"}
 
 

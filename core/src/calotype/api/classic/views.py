@@ -18,39 +18,79 @@ from pyramid.view import view_config
 
 from calotype.api.classic import codec
 from calotype.api.classic.resources import ClassicImage, ClassicImages
-from calotype.api.http import errors
+from calotype.api.http import errors, problems
 from calotype.api.http.downloads import image_response, metadata_response
 from calotype.api.http.lists import stream_images
+from calotype.api.http.operations import (
+    BYTES,
+    CHANGES,
+    DOWNLOADS,
+    NONE,
+    PAGE,
+    RANGE,
+    UPLOADS,
+    WAIT,
+    Operation,
+    json_of,
+    list_of,
+    properties,
+)
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
-from calotype.api.http.versions import version_document
+from calotype.api.http.versions import VERSION_LIST, version_document
 from calotype.api.http.waiting import when_ready
 from calotype.identity.security import Unauthenticated
 from calotype.model import policy
 from calotype.model.change import Change
+from calotype.model.errors import Protected
 from calotype.model.images import Image
 from calotype.model.queries import SHOWN, ImageQuery, Scope
 from calotype.model.states import Status
 
 LOCATION = "x-image-meta-location"
+_LIST = properties(images=list_of({"type": "object", "required": ["id", "name", "type", "size"]}))
+#: A request that creates or changes an image by its headers, and perhaps gives it bytes.
+_GIVEN = Operation(
+    {200: json_of(properties(image={"type": "object"})), 201: NONE},
+    body=BYTES,
+    headers=codec.HEADERS,
+    errors=UPLOADS,
+    refusals={415: "The Content-Type is not that of bytes."},
+)
 
 
-@view_config(context=ClassicImages, method="GET", permission=policy.LIST)
+@view_config(
+    context=ClassicImages,
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(_LIST)}, query=PAGE),
+)
 def index(context: ClassicImages, request: Request) -> Response:
     """GET /images: the brief list."""
     return _page(request, codec.image_brief)
 
 
-@view_config(context=ClassicImages, name="detail", method="GET", permission=policy.LIST)
+@view_config(
+    context=ClassicImages,
+    name="detail",
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(_LIST)}, query=PAGE),
+)
 def detail(context: ClassicImages, request: Request) -> Response:
     """GET /images/detail: the complete records."""
     return _page(request, codec.image_detail)
 
 
-@view_config(context=Root, method="GET", permission=NO_PERMISSION_REQUIRED)
+@view_config(
+    context=Root,
+    method="GET",
+    permission=NO_PERMISSION_REQUIRED,
+    operation=Operation({300: json_of({**VERSION_LIST, "required": ["versions", "images"]})}, query=PAGE),
+)
 def root(context: Root, request: Request) -> Response:
     """GET /: the brief list and the API versions. The list is empty if the caller may not list images."""
     versions = version_document(request)
@@ -73,33 +113,49 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
     return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
-@view_config(context=Root, name="versions", method="GET", renderer="json", permission=NO_PERMISSION_REQUIRED)
+@view_config(
+    context=Root,
+    name="versions",
+    method="GET",
+    renderer="json",
+    permission=NO_PERMISSION_REQUIRED,
+    operation=Operation({200: json_of(VERSION_LIST)}),
+)
 def versions(context: Root, request: Request) -> dict[str, Any]:
     """GET /versions: the implemented versions of the API."""
     return {"versions": version_document(request)}
 
 
-@view_config(context=ClassicImages, method="POST", permission=policy.CREATE)
+@view_config(context=ClassicImages, method="POST", permission=policy.CREATE, operation=_GIVEN)
 def create(context: ClassicImages, request: Request) -> Response:
     """POST /images: upload the body, register a location, or reserve an image for later."""
     return _give(request, None) or _record(request, request.lifecycle.reserve(_change(request, None)))
 
 
-@view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE)
+@view_config(context=ClassicImage, method="PUT", permission=policy.UPDATE, operation=_GIVEN)
 def update(context: ClassicImage, request: Request) -> Response:
     """PUT /images/ID: upload the bytes of a reserved image, register its location, or change metadata."""
     image = context.image
     return _give(request, image) or _record(request, request.lifecycle.update(_change(request, image)))
 
 
-@view_config(context=ClassicImages, method="OPTIONS", permission=policy.CREATE)
-@view_config(context=ClassicImage, method="OPTIONS", permission=policy.UPLOAD)
+@view_config(
+    context=ClassicImages, method="OPTIONS", permission=policy.CREATE, operation=Operation({204: NONE})
+)
+@view_config(
+    context=ClassicImage, method="OPTIONS", permission=policy.UPLOAD, operation=Operation({204: NONE})
+)
 def options(context: ClassicImages | ClassicImage, request: Request) -> Response:
     """OPTIONS /images and /images/ID: the limits of resumable uploads."""
     return limits_response(request)
 
 
-@view_config(context=ClassicImage, method="HEAD", permission=policy.VIEW)
+@view_config(
+    context=ClassicImage,
+    method="HEAD",
+    permission=policy.VIEW,
+    operation=Operation({200: NONE, 304: NONE}, query=WAIT, headers=RANGE, errors=DOWNLOADS),
+)
 @when_ready
 def meta(context: ClassicImage, request: Request) -> Response:
     """HEAD /images/ID: the metadata as headers."""
@@ -108,7 +164,12 @@ def meta(context: ClassicImage, request: Request) -> Response:
     return response
 
 
-@view_config(context=ClassicImage, method=("GET",), permission=policy.DOWNLOAD)
+@view_config(
+    context=ClassicImage,
+    method=("GET",),
+    permission=policy.DOWNLOAD,
+    operation=Operation({200: BYTES, 206: BYTES, 302: NONE, 304: NONE}, headers=RANGE, errors=DOWNLOADS),
+)
 def show(context: ClassicImage, request: Request) -> Response:
     """GET /images/ID: the bytes, and the metadata as headers."""
     image = context.image
@@ -117,7 +178,12 @@ def show(context: ClassicImage, request: Request) -> Response:
     return response
 
 
-@view_config(context=ClassicImage, method="DELETE", permission=policy.DELETE)
+@view_config(
+    context=ClassicImage,
+    method="DELETE",
+    permission=policy.DELETE,
+    operation=Operation({200: NONE}, errors=(*CHANGES, Protected)),
+)
 def delete(context: ClassicImage, request: Request) -> Response:
     """DELETE /images/ID: delete the image, and answer 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
@@ -155,6 +221,6 @@ def _error_form(request: Request, status: int, text: str) -> Response:
 def includeme(config: Configurator) -> None:
     """Add /images to the root, and register the views."""
     config.add_child(Root, "images", ClassicImages)
-    config.add_error_form("images", _error_form)
+    config.add_error_form("images", _error_form, media=("text/plain", problems.PROBLEM))
     config.add_upload_form(UPLOAD)
     config.scan("calotype.api.classic.views")

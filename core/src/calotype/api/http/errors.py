@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import http
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyramid.config import Configurator
 from pyramid.exceptions import URLDecodeError
 from pyramid.httpexceptions import HTTPException, HTTPForbidden, HTTPNotFound
+from pyramid.registry import Registry
 from pyramid.response import Response
 
 from calotype.api.http.access_log import shown
@@ -113,11 +114,12 @@ ErrorForm = Callable[[Request, int, str], Response]
 
 
 @dataclass(frozen=True, slots=True)
-class _Errors:
-    """The form and the statuses of one dialect's errors."""
+class Errors:
+    """The form and the statuses of one dialect's errors, and the media types of the form."""
 
     form: ErrorForm
     statuses: Mapping[type[BaseException], int]
+    media: Sequence[str] = ("text/plain",)
 
 
 def respond(error: Exception, request: Request) -> Response:
@@ -189,14 +191,19 @@ def _of_pyramid(error: HTTPException, request: Request) -> tuple[int, str]:
     return error.code, error.detail or http.HTTPStatus(error.code).phrase
 
 
-def _dialect(request: Request) -> _Errors:
+def _dialect(request: Request) -> Errors:
     """Return the form and the statuses of errors below the first segment of the path."""
     segment = request.environ.get("PATH_INFO", "").lstrip("/").partition("/")[0]
-    forms: dict[str, _Errors] = request.registry[FORMS]
+    return forms_of(request.registry, segment)
+
+
+def forms_of(registry: Registry, segment: str) -> Errors:
+    """Return the form and the statuses of errors below the first segment of a path."""
+    forms: dict[str, Errors] = registry[FORMS]
     return forms.get(segment, _PLAIN)
 
 
-_PLAIN = _Errors(plain_text, STATUS)
+_PLAIN = Errors(plain_text, STATUS)
 
 
 def includeme(config: Configurator) -> None:
@@ -213,6 +220,10 @@ def _add_error_form(
     segment: str,
     form: ErrorForm,
     statuses: Mapping[type[BaseException], int] | None = None,
+    media: Sequence[str] = ("text/plain",),
 ) -> None:
-    """Set the form of errors below a path segment, and the statuses there that differ from `STATUS`."""
-    config.registry[FORMS][segment] = _Errors(form, {**STATUS, **(statuses or {})})
+    """Set the form of errors below a path segment, and the statuses there that differ from `STATUS`.
+
+    `media` has the media types of the form.
+    """
+    config.registry[FORMS][segment] = Errors(form, {**STATUS, **(statuses or {})}, media)

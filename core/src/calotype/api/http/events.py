@@ -17,10 +17,11 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 
 from calotype.api.http.listening import Held, Pause, pause_of, subscribe
+from calotype.api.http.operations import STRING, Operation
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Resource, Root
 from calotype.database.errors import DatabaseError
-from calotype.events.feed import Feed, News, Subscription
+from calotype.events.feed import Feed, News, Subscription, TooManyListeners, TooManyOfCaller
 from calotype.identity.security import IdentityUnavailable, Unauthenticated
 from calotype.identity.token_file import TokensUnreadable
 from calotype.model import policy
@@ -169,4 +170,10 @@ def _block(news: News) -> bytes:
 def includeme(config: Configurator) -> None:
     """Add /events to the root."""
     config.add_child(Root, "events", Events)
-    config.add_view(listen, context=Events, method="GET", permission=policy.LIST)
+    operation = Operation(
+        {200: {"text/event-stream": STRING}},
+        query={"image": STRING},
+        headers={"Last-Event-ID": STRING},
+        errors=(TooManyOfCaller, TooManyListeners),
+    )
+    config.add_view(listen, context=Events, method="GET", permission=policy.LIST, operation=operation)

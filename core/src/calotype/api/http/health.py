@@ -8,13 +8,14 @@ administrators, it also reports the running processes, which it reads from the d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
+from calotype.api.http.operations import STRING, TEXT, Content, Operation, json_of, properties
 from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Root
 from calotype.api.http.times import whole_seconds
@@ -25,19 +26,25 @@ from calotype.identity.token_file import TokensUnreadable
 from calotype.model import policy
 from calotype.transfers.probes import ProbeState
 
+_OK = {200: TEXT}
+_STATES = json_of(properties(database=STRING, stores={"type": "object", "additionalProperties": STRING}))
+_READY = {200: _STATES, 503: _STATES}
+
 
 def healthz(context: Root | AdminRoot, request: Request) -> Response:
-    """Return 200, because the process is alive."""
+    """GET /healthz: 200, because the process is alive."""
     return Response("ok\n", content_type="text/plain", charset="utf-8")
 
 
 def healthcheck(context: Root | AdminRoot, request: Request) -> Response:
-    """Return 200, as oslo.middleware does at this path, which OpenStack's load balancers request."""
+    """GET /healthcheck: 200, as oslo.middleware answers OpenStack's load balancers at this path."""
     return Response("OK", content_type="text/plain", charset="utf-8")
 
 
 def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
-    """Return the state of the database and of each store: "ok", "full", "busy", "unavailable", or "unknown".
+    """GET /readyz: the state of the database and of each store.
+
+    A state is "ok", "full", "busy", "unavailable", or "unknown".
 
     The status is 503 unless the database is "ok". While the database is "full", no image can be created. The
     status is also 503 until each store has been probed once, which takes at most `calotype.probe_timeout`
@@ -54,7 +61,7 @@ def readyz(context: Root | AdminRoot, request: Request) -> dict[str, Any]:
 
 
 def metrics(context: Root | AdminRoot, request: Request) -> Response:
-    """Return the counters of the service, and gauges that are read from the database for each request."""
+    """GET /metrics: the counters of the service, and gauges that are read from the database each time."""
     collected = request.parts.metrics
     return Response(body=collected.render(), headers={"Content-Type": collected.content_type})
 
@@ -85,13 +92,13 @@ def includeme(config: Configurator) -> None:
     """Add the health views to both roots, and the metrics to the root that the settings choose."""
     settings: Settings = Parts.of(config.registry).settings
     for root in (Root, AdminRoot):
-        for view in (healthz, healthcheck, readyz):
-            _add(config, view, root)
+        for view, answers in ((healthz, _OK), (healthcheck, _OK), (readyz, _READY)):
+            _add(config, view, root, answers)
     if settings.metrics:
-        _add(config, metrics, AdminRoot if settings.admin_listen else Root)
+        _add(config, metrics, AdminRoot if settings.admin_listen else Root, _OK)
 
 
-def _add(config: Configurator, view: Callable[..., Any], root: type) -> None:
+def _add(config: Configurator, view: Callable[..., Any], root: type, answers: Mapping[int, Content]) -> None:
     config.add_view(
         view,
         context=root,
@@ -99,4 +106,5 @@ def _add(config: Configurator, view: Callable[..., Any], root: type) -> None:
         method="GET",
         renderer="json",
         permission=NO_PERMISSION_REQUIRED,
+        operation=Operation(answers),
     )

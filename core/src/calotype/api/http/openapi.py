@@ -1,187 +1,258 @@
-"""`GET /openapi.json`: the OpenAPI 3.1 document of all requests, made from the views that serve them.
+"""GET /openapi.json: the description of all requests, in the form of OpenAPI 3.1.
 
-A path is that in the docstring of the view's context, and a summary is the first sentence of the view. So a
-view cannot be missing, and nothing is described twice. Dialects and extensions add the schemas of documents
-by `add_api_schemas`.
+The document is made at its first request from the views that serve requests, as Pyramid's introspection
+shows them, and then kept. See `calotype.api.http.operations`.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-import inspect
+import hashlib
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
-from calotype.api.http.request import Request
+from calotype.api.http.errors import forms_of
+from calotype.api.http.operations import SCHEMAS, Content, Operation, Schema, json_of
+from calotype.api.http.problems import PROBLEM
+from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Resource, Root
-from calotype.api.http.versions import base_url
+from calotype.database.errors import DatabaseUnavailable
+from calotype.identity.security import IdentityUnavailable, Unauthenticated
+from calotype.model.errors import NotAllowed, NotFound
+from calotype.model.fields import InvalidRequest
 
-_PATH = re.compile(r"/[\w./-]+")
-#: The beginning of a view's docstring, before the sentence about it.
-_REQUEST = re.compile(r"[A-Z]+(?: and [A-Z]+)* [/.]\S*?(?: and /\S*?)*:? ")
-#: A segment of a path that stands for any name, such as ID.
-_PARAMETER = re.compile(r"/([A-Z]+)(?=/|$)")
-_OCTETS = "application/octet-stream"
-_ERROR = {
-    "description": "An error. Its text says what is wrong and what to do.",
-    "content": {"application/json": {}, "text/plain": {"schema": {"type": "string"}}},
-}
+log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Bodies:
-    """The body of a request, and that of its successful response.
-
-    Args:
-        request: The schema of the JSON document that the client sends; None if it sends none.
-        response: The name of the schema of the response; None if it has no document.
-        query: The names of the parameters in the query.
-    """
-
-    request: Mapping[str, Any] | None = None
-    response: str | None = None
-    query: Sequence[str] = ()
-
-
-@dataclass
-class Api:
-    """What is known about all requests. The document is made when it is first asked for."""
-
-    KEY: ClassVar = "calotype.api"
-    registry: Registry
-    schemas: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    bodies: dict[tuple[str, str], Bodies] = field(default_factory=dict)
-
-    @cached_property
-    def paths(self) -> Mapping[str, Any]:
-        """The operations by path and method."""
-        found: dict[str, dict[str, Any]] = {}
-        for one in served_requests(self.registry):
-            operations = found.setdefault(_PARAMETER.sub(_in_braces, one.path), {})
-            method = one.method.lower()
-            if method in operations:  # two protocols share a path
-                operations[method]["summary"] += f"; {one.summary}"
-            else:
-                operations[method] = self._operation(one)
-        return dict(sorted(found.items()))
-
-    def document(self, base: str, version: str) -> dict[str, Any]:
-        """Return the document for clients that reach the service at the URL `base`."""
-        return {
-            "openapi": "3.1.0",
-            "info": {"title": "Calotype", "version": version, "license": {"name": "Apache-2.0"}},
-            "servers": [{"url": base}],
-            "security": [{"token": []}, {}],
-            "paths": self.paths,
-            "components": {
-                "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
-                "schemas": self.schemas,
-                "responses": {"Error": _ERROR},
-            },
-        }
-
-    def _operation(self, one: Served) -> dict[str, Any]:
-        about = self.bodies.get((one.method, one.path), Bodies())
-        success: dict[str, Any] = {"description": "Success"}
-        if about.response is not None:
-            schema = {"$ref": f"#/components/schemas/{about.response}"}
-            success["content"] = {"application/json": {"schema": schema}}
-        operation: dict[str, Any] = {
-            "summary": one.summary,
-            "tags": [one.tag],
-            "responses": {"2XX": success, "default": {"$ref": "#/components/responses/Error"}},
-        }
-        names = [name.lower() for name in _PARAMETER.findall(one.path)]
-        parameters = [_parameter(name, "path", required=True) for name in names]
-        parameters += [_parameter(name, "query") for name in about.query]
-        if parameters:
-            operation["parameters"] = parameters
-        if about.request is not None:
-            operation["requestBody"] = {"content": {"application/json": {"schema": about.request}}}
-        elif one.method in ("PUT", "POST", "PATCH"):
-            operation["requestBody"] = {"content": {_OCTETS: {}, "application/json": {}}}
-        return operation
+_CACHE = "calotype.openapi.document"
+_METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH")
+_VARIABLE = re.compile(r"\b[A-Z]{2,}\b")
+_UNDESCRIBED = Operation({})
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request that a view serves: its path has ID and other names in upper case for any name."""
+    """A method and a path with a view. `permission` is the right that it needs, "" if it needs none.
+
+    `is_api` is false for a page that people read in a browser.
+    """
 
     method: str
     path: str
+    permission: str
     summary: str
-
-    @property
-    def tag(self) -> str:
-        """The dialect, which is the first segment of the path."""
-        return self.path.split("/")[1] or "versions"
+    operation: Operation | None
+    is_api: bool = True
 
 
 def served_requests(registry: Registry) -> Iterator[Served]:
-    """Yield the requests of the API that the application serves, without pages for people."""
+    """Yield a description of each view, without the views that only refuse methods."""
     for entry in registry.introspector.get_category("views"):
         view = entry["introspectable"]
         context, methods = view["context"], view.get("method")
-        if not methods or not (isinstance(context, type) and issubclass(context, Resource)):
+        if not (methods and isinstance(context, type) and issubclass(context, Resource)):
             continue
-        if context is AdminRoot or not context.is_api:
+        if context is AdminRoot:
             continue
-        above = "" if context is Root else path_of(context)
-        path = f"{above}/{view['name']}" if view["name"] else above or "/"
-        doc = _REQUEST.sub("", inspect.getdoc(view["callable"]) or "").partition("\n\n")[0]
-        summary = " ".join(doc.split()).rstrip(".")
+        needed = [one["value"] for one in entry["related"] if one.category_name == "permissions"]
+        right = "" if needed == [NO_PERMISSION_REQUIRED] else needed[0]
+        summary = _summary(view["callable"].__doc__ or "")
+        path = path_of(context, view["name"])
+        if path is None:
+            log.warning("/openapi.json omits %s, whose docstring does not begin with its path", context)
+            continue
         for method in (methods,) if isinstance(methods, str) else methods:
-            yield Served(method, path, summary)
+            yield Served(method, path, right, summary, view.get("operation"), context.is_api)
 
 
-def path_of(context: type[Resource]) -> str:
-    """Return the path at the beginning of the docstring of a class in the resource tree."""
-    match = _PATH.match(context.__doc__ or "")
-    if match is None:
-        raise ValueError(f"the docstring of {context.__name__} does not begin with its path")
-    return match[0]
+def openapi_document(registry: Registry) -> dict[str, Any]:
+    """Return the document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for one in (one for one in served_requests(registry) if one.is_api):
+        item = paths.setdefault(_VARIABLE.sub(lambda found: f"{{{found[0].lower()}}}", one.path), {})
+        made = _operation(registry, one)
+        earlier = item.get(one.method.lower())
+        item[one.method.lower()] = made if earlier is None else _merged(earlier, made)
+    for path, item in paths.items():
+        if names := re.findall(r"{(\w+)}", path):
+            item["parameters"] = [_parameter(name, "path", {"type": "string"}) for name in names]
+    settings = Parts.of(registry).settings
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Calotype", "version": version("calotype-core")},
+        # A relative URL is resolved against that of the document, and so passes through every proxy.
+        "servers": [{"url": settings.public_endpoint or "/"}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": registry[SCHEMAS],
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+            },
+        },
+    }
 
 
-def openapi(context: Root, request: Request) -> Response:
-    """GET /openapi.json: this document."""
-    api: Api = request.registry[Api.KEY]
-    version = importlib.metadata.version("calotype-core")
-    body = json.dumps(api.document(base_url(request), version), separators=(",", ":"))
-    return Response(body, content_type="application/json", charset="utf-8")
+def path_of(context: type[Resource], name: str) -> str | None:
+    """Return the path of a view, which begins the docstring of its context; None if there is none."""
+    base = "/" if context is Root else (context.__doc__ or "").partition(":")[0].strip()
+    if not re.fullmatch(r"/[\w./-]*", base):
+        return None
+    return "/" + "/".join(filter(None, (base.strip("/"), name)))
 
 
-def _in_braces(match: re.Match[str]) -> str:
-    return f"/{{{match[1].lower()}}}"
+def _summary(docstring: str) -> str:
+    """Return the first sentence of a view's docstring, without the method and the path."""
+    first = docstring.partition("\n")[0].strip()
+    return re.sub(r"^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\b[^:]*: ", "", first)
 
 
-def _parameter(name: str, where: str, *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": where, "required": required, "schema": {"type": "string"}}
+def _operation(registry: Registry, one: Served) -> dict[str, Any]:
+    operation = one.operation or _UNDESCRIBED
+    answers = {str(status): _answer("", content) for status, content in operation.answers.items()}
+    named = [
+        *(_parameter(name, "query", schema) for name, schema in operation.query.items()),
+        *(_parameter(name, "header", schema) for name, schema in operation.headers.items()),
+    ]
+    made: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{one.method.lower()}{one.path}").rstrip("_"),
+        "tags": [_segment(one.path) or "service"],
+        "summary": one.summary,
+        "security": [{"token": []}, {}] if one.permission else [{}],
+        "responses": {**answers, **_refusals(registry, one, operation)},
+    }
+    if one.permission:
+        made["description"] = f"Needs the right `{one.permission}`."
+    if named:
+        made["parameters"] = named
+    if operation.body:
+        made["requestBody"] = {"content": _content(operation.body)}
+    return made
+
+
+def _refusals(registry: Registry, one: Served, operation: Operation) -> dict[str, Any]:
+    """Return the errors of a request, with the reasons of each status."""
+    errors: list[type[Exception]] = [InvalidRequest, DatabaseUnavailable, *operation.errors]
+    if one.permission:
+        errors += [Unauthenticated, IdentityUnavailable, NotAllowed]
+    if _VARIABLE.search(one.path):
+        errors.append(NotFound)
+    dialect = forms_of(registry, _segment(one.path))
+    reasons: dict[int, list[str]] = {status: [text] for status, text in operation.refusals.items()}
+    for kind in errors:
+        status = dialect.statuses[next(base for base in kind.__mro__ if base in dialect.statuses)]
+        reasons.setdefault(status, []).append((kind.__doc__ or "").partition("\n")[0])
+    content = {media: dict(_ERRORS[media]) for media in dialect.media}
+    return {
+        str(status): _answer(" ".join(dict.fromkeys(texts)), content)
+        for status, texts in sorted(reasons.items())
+        if status not in operation.answers
+    }
+
+
+#: The schemas of errors by media type.
+_ERRORS: Mapping[str, Mapping[str, Any]] = {
+    "text/plain": {"type": "string"},
+    "application/json": {
+        "type": "object",
+        "required": ["error"],
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "title", "message"],
+                "properties": {
+                    "code": {"type": "integer"},
+                    "title": {"type": "string"},
+                    "message": {"type": "string"},
+                },
+            }
+        },
+    },
+    PROBLEM: {
+        "type": "object",
+        "required": ["title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    },
+}
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one operation for two views of the same method and path, such as those of tus and the draft."""
+    merged = {**second, **first}
+    if first["summary"] != second["summary"]:
+        merged["summary"] = f"{first['summary']} Or: {second['summary']}"
+    merged["responses"] = {**second["responses"], **first["responses"]}
+    known = [*first.get("parameters", ()), *second.get("parameters", ())]
+    if known:
+        merged["parameters"] = list({(one["name"], one["in"]): one for one in known}.values())
+    content = {
+        **second.get("requestBody", {}).get("content", {}),
+        **first.get("requestBody", {}).get("content", {}),
+    }
+    return {**merged, "requestBody": {"content": content}} if content else merged
+
+
+def _segment(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _parameter(name: str, place: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "schema": _schema(schema)}
+
+
+def _answer(reason: str, content: Content) -> dict[str, Any]:
+    if not content:
+        return {"description": reason or "No body."}
+    return {"description": reason or "The answer.", "content": _content(content)}
+
+
+def _content(content: Content) -> dict[str, Any]:
+    return {media: {"schema": _schema(schema)} for media, schema in content.items()}
+
+
+def _schema(schema: Any) -> Any:
+    """Return the schema with references instead of the names of schemas, also in arrays and objects."""
+    if isinstance(schema, str):
+        return {"$ref": f"#/components/schemas/{schema}"}
+    resolved = dict(schema)
+    if "items" in resolved:
+        resolved["items"] = _schema(resolved["items"])
+    if "properties" in resolved:
+        resolved["properties"] = {name: _schema(one) for name, one in resolved["properties"].items()}
+    return resolved
+
+
+def show(context: Root, request: Request) -> Response:
+    """GET /openapi.json: this description of all requests."""
+    body = request.registry.get(_CACHE)
+    if body is None:  # two threads may both make it, and both make the same
+        body = request.registry[_CACHE] = json.dumps(openapi_document(request.registry)).encode()
+    response = Response(body, content_type="application/json")
+    response.etag = hashlib.sha256(body).hexdigest()[:32]
+    response.conditional_response = True
+    response.cache_control = "no-cache"
+    return response
 
 
 def includeme(config: Configurator) -> None:
-    """Add /openapi.json, and the directive `add_api_schemas`."""
-    config.registry[Api.KEY] = Api(config.registry)
-    config.add_directive("add_api_schemas", _add_api_schemas)
+    """Add the view to the root."""
     config.add_view(
-        openapi, context=Root, name="openapi.json", method="GET", permission=NO_PERMISSION_REQUIRED
+        show,
+        context=Root,
+        name="openapi.json",
+        method="GET",
+        permission=NO_PERMISSION_REQUIRED,
+        operation=Operation({200: json_of({"type": "object"}), 304: {}}),
     )
-
-
-def _add_api_schemas(
-    config: Configurator,
-    schemas: Mapping[str, Mapping[str, Any]],
-    bodies: Mapping[tuple[str, str], Bodies],
-) -> None:
-    """Add schemas by name, and the bodies of requests by method and path."""
-    api: Api = config.registry[Api.KEY]
-    api.schemas.update(schemas)
-    api.bodies.update(bodies)

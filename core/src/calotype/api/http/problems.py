@@ -11,6 +11,9 @@ from pyramid.response import Response
 
 from calotype.api.http.request import Request
 
+#: The media type of problem documents.
+PROBLEM = "application/problem+json"
+
 
 class Problem(Exception):
     """An error that is a problem document in every dialect. The message explains it to the client.
@@ -39,4 +42,4 @@ def problem_document(request: Request, status: int, text: str) -> Response:
 
 def _document(status: int, members: Mapping[str, Any]) -> Response:
     body = json.dumps(members, ensure_ascii=False).encode()
-    return Response(body, status=status, content_type="application/problem+json")
+    return Response(body, status=status, content_type=PROBLEM)

@@ -6,14 +6,26 @@ The document is made for each request, because its links are absolute: they begi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pyramid.config import Configurator
 
+from calotype.api.http.operations import STRING, list_of, properties
 from calotype.api.http.request import Request
 
 VERSIONS = "calotype.versions"
+#: The schema of a document with the versions.
+VERSION_LIST: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["versions"],
+    "properties": {
+        "versions": list_of(
+            properties(id=STRING, status=STRING, links=list_of(properties(rel=STRING, href=STRING)))
+        )
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,6 @@ def override_method(event: NewRequest) -> None:
 def includeme(config: Configurator) -> None:
     """Add /uploads to the root, and register the views."""
     config.add_child(Root, _SEGMENT, Uploads)
-    config.add_error_form(_SEGMENT, error_form)
+    config.add_error_form(_SEGMENT, error_form, media=("text/plain", problems.PROBLEM))
     config.add_subscriber(override_method, NewRequest)
     config.scan("calotype.api.uploads")

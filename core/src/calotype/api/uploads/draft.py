@@ -6,6 +6,7 @@ from pyramid.httpexceptions import HTTPUnsupportedMediaType
 from pyramid.response import Response
 from pyramid.view import view_config
 
+from calotype.api.http.operations import CHANGES, NONE, STRING, UPLOADS, Operation
 from calotype.api.http.problems import Problem
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
@@ -26,20 +27,23 @@ from calotype.api.http.resumption import (
 from calotype.api.uploads.chunks import append, read_content, require_offset
 from calotype.api.uploads.resources import DraftUpload
 from calotype.model import policy
-from calotype.model.errors import Incomplete, WrongLength, WrongOffset
+from calotype.model.errors import Incomplete, SessionBusy, SessionEnded, WrongLength, WrongOffset
 from calotype.model.fields import InvalidRequest
 from calotype.model.sessions import SessionStatus, UploadSession
 
 MEDIA_TYPE = "application/partial-upload"
+_HEADERS = dict.fromkeys((OFFSET, COMPLETE, LENGTH), STRING)
 
 
-@view_config(context=DraftUpload, method="OPTIONS", permission=policy.UPLOAD)
+@view_config(
+    context=DraftUpload, method="OPTIONS", permission=policy.UPLOAD, operation=Operation({204: NONE})
+)
 def options(context: DraftUpload, request: Request) -> Response:
     """OPTIONS /uploads/ID: the limits of sessions."""
     return limits_response(request)
 
 
-@view_config(context=DraftUpload, method="GET", permission=policy.UPLOAD)
+@view_config(context=DraftUpload, method="GET", permission=policy.UPLOAD, operation=Operation({204: NONE}))
 def state(context: DraftUpload, request: Request) -> Response:
     """GET and HEAD /uploads/ID: where the upload continues. End the request that writes to it, if any."""
     session = request.lifecycle.sessions.state(context.session.id, request.caller, ends_writers=True)
@@ -47,7 +51,18 @@ def state(context: DraftUpload, request: Request) -> Response:
     return nothing(204, {**_progress(request, session), **length, "Cache-Control": "no-store"})
 
 
-@view_config(context=DraftUpload, method="PATCH", permission=policy.UPLOAD)
+@view_config(
+    context=DraftUpload,
+    method="PATCH",
+    permission=policy.UPLOAD,
+    operation=Operation(
+        {200: NONE, 201: NONE, 204: NONE},
+        body={MEDIA_TYPE: {}},
+        headers=_HEADERS,
+        errors=(*UPLOADS, SessionBusy, SessionEnded),
+        refusals={415: "The Content-Type is not that of bytes."},
+    ),
+)
 def add(context: DraftUpload, request: Request) -> Response:
     """PATCH /uploads/ID: add bytes. If they are the last ones, return the response to the whole upload."""
     if request.media_type != MEDIA_TYPE:
@@ -89,7 +104,12 @@ def _append(request: Request, session: UploadSession, offset: int) -> UploadSess
         raise Problem(409, kind, "Mismatching Upload Offset", str(error), members) from error
 
 
-@view_config(context=DraftUpload, method="DELETE", permission=policy.UPLOAD)
+@view_config(
+    context=DraftUpload,
+    method="DELETE",
+    permission=policy.UPLOAD,
+    operation=Operation({204: NONE}, errors=(*CHANGES, SessionBusy, SessionEnded)),
+)
 def cancel(context: DraftUpload, request: Request) -> Response:
     """DELETE /uploads/ID: end the session and remove its bytes."""
     request.lifecycle.sessions.abort(context.session.id, request.caller)

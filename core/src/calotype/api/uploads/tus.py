@@ -10,23 +10,33 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
+from calotype.api.http.operations import CHANGES, NONE, STRING, UPLOADS, Content, Operation
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.http.resumption import leading_to_open_session, upload_url, with_whole_digests
 from calotype.api.uploads import tus_headers
 from calotype.api.uploads.chunks import append, read_content, require_offset
 from calotype.api.uploads.metadata import IMAGE_ID, read_existing, read_metadata, read_new
-from calotype.api.uploads.resources import TUS, TusUpload, Uploads
+from calotype.api.uploads.resources import TUS, TUS_BYTES, TusUpload, Uploads
 from calotype.api.uploads.tus_headers import Note, head_headers, session_headers
 from calotype.config.messages import quoted
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.errors import WrongDigest
+from calotype.model.errors import SessionBusy, SessionEnded, WrongDigest
 from calotype.model.fields import InvalidRequest, check_formats
 from calotype.model.sessions import SessionStatus, UploadSession
 from calotype.model.states import Status
 
 View = Callable[[Any, Request], Response]
+
+_CONTENT: Content = {TUS_BYTES: {}}
+_CHUNK_HEADERS = dict.fromkeys((TUS, tus_headers.OFFSET, tus_headers.LENGTH, tus_headers.CHECKSUM), STRING)
+_CREATION_HEADERS = {**_CHUNK_HEADERS, tus_headers.METADATA: STRING, tus_headers.CONCAT: STRING}
+_REFUSALS = {
+    412: "The version of tus is missing, or is not 1.0.0.",
+    415: "The Content-Type is not that of bytes.",
+    460: "The bytes do not have the digest of Upload-Checksum.",
+}
 
 
 class ChecksumMismatch(HTTPClientError):
@@ -60,8 +70,10 @@ def _versioned(view: View) -> View:
     return versioned
 
 
-@view_config(context=Uploads, method="OPTIONS", permission=NO_PERMISSION_REQUIRED)
-@view_config(context=TusUpload, method="OPTIONS", permission=policy.UPLOAD)
+@view_config(
+    context=Uploads, method="OPTIONS", permission=NO_PERMISSION_REQUIRED, operation=Operation({204: NONE})
+)
+@view_config(context=TusUpload, method="OPTIONS", permission=policy.UPLOAD, operation=Operation({204: NONE}))
 def options(context: Uploads | TusUpload, request: Request) -> Response:
     """OPTIONS /uploads and /uploads/ID: the version, the extensions and the limits of tus."""
     offered = {
@@ -74,7 +86,14 @@ def options(context: Uploads | TusUpload, request: Request) -> Response:
     return nothing(204, offered)
 
 
-@tus_view(context=Uploads, method="POST", permission=policy.CREATE)
+@tus_view(
+    context=Uploads,
+    method="POST",
+    permission=policy.CREATE,
+    operation=Operation(
+        {201: NONE}, body=_CONTENT, headers=_CREATION_HEADERS, errors=UPLOADS, refusals=_REFUSALS
+    ),
+)
 def create(context: Uploads, request: Request) -> Response:
     """POST /uploads: begin a session, perhaps with its first bytes, or concatenate partial sessions."""
     if request.announces_body:
@@ -128,7 +147,12 @@ def _change(request: Request, given: dict[str, str]) -> Change:
     return with_whole_digests(request, Change(request.caller, draft, image))
 
 
-@tus_view(context=TusUpload, method="HEAD", permission=policy.UPLOAD)
+@tus_view(
+    context=TusUpload,
+    method="HEAD",
+    permission=policy.UPLOAD,
+    operation=Operation({200: NONE}, headers={TUS: STRING}, errors=UPLOADS, refusals=_REFUSALS),
+)
 def state(context: TusUpload, request: Request) -> Response:
     """HEAD /uploads/ID: where the upload continues. End the request that writes to it, if any.
 
@@ -140,7 +164,18 @@ def state(context: TusUpload, request: Request) -> Response:
     return nothing(200, head_headers(session))
 
 
-@tus_view(context=TusUpload, method="PATCH", permission=policy.UPLOAD)
+@tus_view(
+    context=TusUpload,
+    method="PATCH",
+    permission=policy.UPLOAD,
+    operation=Operation(
+        {204: NONE},
+        body=_CONTENT,
+        headers=_CHUNK_HEADERS,
+        errors=(*UPLOADS, SessionBusy, SessionEnded),
+        refusals=_REFUSALS,
+    ),
+)
 def add(context: TusUpload, request: Request) -> Response:
     """PATCH /uploads/ID: add bytes. With the last of them, the image becomes active."""
     tus_headers.require_bytes(request)
@@ -161,7 +196,14 @@ def add(context: TusUpload, request: Request) -> Response:
     return nothing(204, session_headers(session))
 
 
-@tus_view(context=TusUpload, method="DELETE", permission=policy.UPLOAD)
+@tus_view(
+    context=TusUpload,
+    method="DELETE",
+    permission=policy.UPLOAD,
+    operation=Operation(
+        {204: NONE}, headers={TUS: STRING}, errors=(*CHANGES, SessionBusy, SessionEnded), refusals=_REFUSALS
+    ),
+)
 def terminate(context: TusUpload, request: Request) -> Response:
     """DELETE /uploads/ID: end the session and remove its bytes."""
     request.lifecycle.sessions.abort(context.session.id, request.caller)

@@ -13,7 +13,7 @@ from pyramid.events import ContextFound, NewRequest
 from pyramid.httpexceptions import HTTPNotFound
 from pyramid.response import Response
 
-from calotype.api.http import errors
+from calotype.api.http import errors, problems
 from calotype.api.http.request import Request
 from calotype.api.http.resources import Root
 from calotype.api.http.versions import VERSIONS, Version
@@ -56,7 +56,7 @@ def includeme(config: Configurator) -> None:
     """Add /v1 and its aliases to the root, advertise the versions, and register the views."""
     for segment in _SEGMENTS:
         config.add_child(Root, segment, V1)
-        config.add_error_form(segment, error_form)
+        config.add_error_form(segment, error_form, media=("application/json", problems.PROBLEM))
     for version in _SEGMENTS[1:]:
         config.registry[VERSIONS].append(Version(version, "v1", "SUPPORTED"))
     config.add_upload_form(CREATION)

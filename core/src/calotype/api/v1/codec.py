@@ -15,6 +15,7 @@ from typing import Any
 
 from calotype.api.http import meta_headers, times
 from calotype.api.http.meta_headers import META, PROPERTY, read_integer
+from calotype.api.http.operations import STRING
 from calotype.api.http.records import header_fields, read_fields, record_headers
 from calotype.api.http.request import Request
 from calotype.config.messages import did_you_mean
@@ -41,6 +42,8 @@ _KNOWN = _IGNORED | {
     "min_disk",
     "min_ram",
 }
+#: The headers of a request by name, for the description of the API.
+HEADERS = dict.fromkeys((*(f"{META}{name}" for name in sorted(_KNOWN)), COPY_FROM, PURGE), STRING)
 _AMAZON = ("aki", "ari", "ami")
 _TIME = re.compile(
     r"(\d{4})-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII

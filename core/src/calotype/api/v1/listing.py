@@ -7,7 +7,8 @@ from typing import Any
 
 from webob.multidict import MultiDict
 
-from calotype.api.http.filters import INTEGER, SORT_KEYS, check_filters, read_sort
+from calotype.api.http import operations
+from calotype.api.http.filters import DIRECTIONS, INTEGER, SORT_KEYS, check_filters, read_sort
 from calotype.api.http.meta_headers import number_of
 from calotype.api.http.paging import LIMIT_RULE, NO_MARKER, read_image_marker, read_limit
 from calotype.api.http.request import Request
@@ -19,6 +20,15 @@ from calotype.model.states import Status
 
 _EXACT = ("name", "status", "container_format", "disk_format")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+#: The parameters of a list. A parameter `property-NAME` filters by a property.
+PARAMETERS: Mapping[str, operations.Schema] = {
+    **operations.PAGE,
+    **dict.fromkeys((*_EXACT, "is_public", "protected", "changes-since"), operations.STRING),
+    **dict.fromkeys(("size_min", "size_max", "min_ram", "min_disk"), operations.INTEGER),
+    "sort_key": {"type": "string", "enum": SORT_KEYS},
+    "sort_dir": {"type": "string", "enum": DIRECTIONS},
+}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:

@@ -12,14 +12,39 @@ from pyramid.security import NO_PERMISSION_REQUIRED
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import has_document, read_document
+from calotype.api.http.operations import (
+    CHANGE,
+    CHANGES,
+    NONE,
+    STRING,
+    Operation,
+    json_of,
+    list_of,
+    properties,
+)
 from calotype.api.http.request import Request
 from calotype.api.v1.resources import V1Member, V1Members, V1SharedWith
 from calotype.images.members import MemberSpec
 from calotype.model import policy
 from calotype.model.fields import InvalidRequest, check_project
 
+_BOOLEAN = {"type": "boolean"}
+_MEMBER = properties(member_id=STRING, can_share=_BOOLEAN)
+_MEMBERSHIP = {
+    "type": "object",
+    "required": ["member_id"],
+    "properties": {"member_id": STRING, "can_share": {"type": ["boolean", "null"]}},
+}
+_SHARED = properties(image_id=STRING, can_share=_BOOLEAN)
 
-@view_config(context=V1Members, method="GET", renderer="json", permission=policy.VIEW)
+
+@view_config(
+    context=V1Members,
+    method="GET",
+    renderer="json",
+    permission=policy.VIEW,
+    operation=Operation({200: json_of(properties(members=list_of(_MEMBER)))}),
+)
 def index(context: V1Members, request: Request) -> dict[str, Any]:
     """GET .../members: all members for a caller who may share, otherwise the caller's own membership."""
     sees_all = request.has_permission(policy.SHARE)
@@ -33,7 +58,14 @@ def index(context: V1Members, request: Request) -> dict[str, Any]:
     }
 
 
-@view_config(context=V1Members, method="PUT", permission=policy.SHARE)
+@view_config(
+    context=V1Members,
+    method="PUT",
+    permission=policy.SHARE,
+    operation=Operation(
+        {204: NONE}, body=json_of(properties(memberships=list_of(_MEMBERSHIP))), errors=CHANGES
+    ),
+)
 def replace_all(context: V1Members, request: Request) -> Response:
     """PUT .../members: replace all members of the image."""
     document = read_document(request) if has_document(request) else None
@@ -50,7 +82,12 @@ def replace_all(context: V1Members, request: Request) -> Response:
     return Response(status=204)
 
 
-@view_config(context=V1Member, method="PUT", permission=policy.SHARE)
+@view_config(
+    context=V1Member,
+    method="PUT",
+    permission=policy.SHARE,
+    operation=Operation({204: NONE}, body=json_of(properties(member={"type": "object"})), errors=CHANGES),
+)
 def add(context: V1Member, request: Request) -> Response:
     """PUT .../members/PROJECT: share the image with a project, or change whether the project may share it."""
     can_share = None
@@ -67,7 +104,7 @@ def add(context: V1Member, request: Request) -> Response:
     return Response(status=204)
 
 
-@view_config(context=V1Member, method="DELETE", permission=policy.SHARE)
+@view_config(context=V1Member, method="DELETE", permission=policy.SHARE, operation=CHANGE)
 def remove(context: V1Member, request: Request) -> Response:
     """DELETE .../members/PROJECT: stop sharing the image with a project."""
     check_project(context.name)
@@ -75,7 +112,13 @@ def remove(context: V1Member, request: Request) -> Response:
     return Response(status=204)
 
 
-@view_config(context=V1SharedWith, renderer="json", method="GET", permission=NO_PERMISSION_REQUIRED)
+@view_config(
+    context=V1SharedWith,
+    renderer="json",
+    method="GET",
+    permission=NO_PERMISSION_REQUIRED,
+    operation=Operation({200: json_of(properties(shared_images=list_of(_SHARED)))}),
+)
 def shared_images(context: V1SharedWith, request: Request) -> dict[str, Any]:
     """GET /v1/shared-images/PROJECT: the images that are shared with a project and visible to the caller."""
     caller = request.caller

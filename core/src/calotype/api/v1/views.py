@@ -17,37 +17,80 @@ from calotype.api.http.downloads import image_response, metadata_response
 from calotype.api.http.json_input import read_document
 from calotype.api.http.lists import stream_images
 from calotype.api.http.meta_headers import META, read_boolean
+from calotype.api.http.operations import (
+    BYTES,
+    CHANGES,
+    DOWNLOADS,
+    NONE,
+    RANGE,
+    UPLOADS,
+    WAIT,
+    Operation,
+    json_of,
+    list_of,
+    properties,
+)
 from calotype.api.http.request import Request
 from calotype.api.http.resumption import UploadForm, is_resumable, limits_response, receive_upload
 from calotype.api.http.uploads import upload_body
-from calotype.api.http.versions import base_url, version_document
+from calotype.api.http.versions import VERSION_LIST, base_url, version_document
 from calotype.api.http.waiting import when_ready
 from calotype.api.v1 import codec
-from calotype.api.v1.listing import read_listing
+from calotype.api.v1.listing import PARAMETERS, read_listing
 from calotype.api.v1.resources import V1, V1Image, V1Images, V1Tombstone
 from calotype.images.imports import ImportRequest, Origin
 from calotype.model import policy
 from calotype.model.change import Change
-from calotype.model.errors import NotAllowed
+from calotype.model.errors import NotAllowed, Protected
 from calotype.model.fields import ImageFields, InvalidRequest, check_formats
 from calotype.model.images import Image
 from calotype.model.states import Status
 from calotype.transfers.readers import Announced
 
+_RECORD = json_of(properties(image={"type": "object"}))
+_RECORD_OR_BYTES = {**_RECORD, **BYTES}
+_LIST = properties(images=list_of({"type": "object", "required": ["id"]}))
+#: A request that creates or changes an image by its headers or a document, and perhaps gives it bytes.
+_GIVEN = Operation(
+    {200: _RECORD, 201: _RECORD},
+    body={**BYTES, **_RECORD},
+    headers=codec.HEADERS,
+    errors=UPLOADS,
+    refusals={415: "The Content-Type is not that of bytes."},
+)
 
-@view_config(context=V1, method="GET", permission=policy.LIST)
+
+@view_config(
+    context=V1,
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation(
+        {200: json_of({**VERSION_LIST, "required": ["versions", "images"]})}, query=PARAMETERS
+    ),
+)
 def root(context: V1, request: Request) -> Response:
     """GET /v1: the brief list, and the API versions, for clients whose endpoint URL ends in /v1."""
     return _page(request, codec.image_brief, versions=version_document(request))
 
 
-@view_config(context=V1Images, method="GET", permission=policy.LIST)
+@view_config(
+    context=V1Images,
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(_LIST)}, query=PARAMETERS),
+)
 def index(context: Any, request: Request) -> Response:
     """GET /v1/images: the brief list."""
     return _page(request, codec.image_brief)
 
 
-@view_config(context=V1Images, name="detail", method="GET", permission=policy.LIST)
+@view_config(
+    context=V1Images,
+    name="detail",
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(_LIST)}, query=PARAMETERS),
+)
 def detail(context: V1Images, request: Request) -> Response:
     """GET /v1/images/detail: the complete records."""
     return _page(request, codec.image_document)
@@ -59,7 +102,7 @@ def _page(request: Request, form: Callable[[Image], dict[str, Any]], **rest: Any
     return stream_images(request, query, form, whole=form is not codec.image_brief, **rest)
 
 
-@view_config(context=V1Images, method="POST", permission=policy.CREATE)
+@view_config(context=V1Images, method="POST", permission=policy.CREATE, operation=_GIVEN)
 def create(context: V1Images, request: Request) -> Response:
     """POST /v1/images: reserve, upload, register or copy an image, depending on the request's source."""
     if _has_document(request):
@@ -76,7 +119,7 @@ def _created(request: Request, image: Image) -> Response:
     return response
 
 
-@view_config(context=V1Image, method="PUT", permission=policy.UPDATE)
+@view_config(context=V1Image, method="PUT", permission=policy.UPDATE, operation=_GIVEN)
 def update(context: V1Image, request: Request) -> Response:
     """PUT /v1/images/ID: change metadata, or give a queued image its bytes."""
     image = context.image
@@ -96,8 +139,8 @@ def update(context: V1Image, request: Request) -> Response:
     return _give(request, replace(draft, id=None, replace_properties=purge), image, COMPLETION)
 
 
-@view_config(context=V1Images, method="OPTIONS", permission=policy.CREATE)
-@view_config(context=V1Image, method="OPTIONS", permission=policy.UPLOAD)
+@view_config(context=V1Images, method="OPTIONS", permission=policy.CREATE, operation=Operation({204: NONE}))
+@view_config(context=V1Image, method="OPTIONS", permission=policy.UPLOAD, operation=Operation({204: NONE}))
 def options(context: V1Images | V1Image, request: Request) -> Response:
     """OPTIONS /v1/images and /v1/images/ID: the limits of resumable uploads."""
     return limits_response(request)
@@ -183,8 +226,18 @@ CREATION = UploadForm("v1", Status.KILLED, _created)
 COMPLETION = UploadForm("v1-queued", Status.KILLED, _document)
 
 
-@view_config(context=V1Image, method="HEAD", permission=policy.VIEW)
-@view_config(context=V1Tombstone, method="HEAD", permission=policy.VIEW)
+@view_config(
+    context=V1Image,
+    method="HEAD",
+    permission=policy.VIEW,
+    operation=Operation({200: NONE, 304: NONE}, query=WAIT, headers=RANGE, errors=DOWNLOADS),
+)
+@view_config(
+    context=V1Tombstone,
+    method="HEAD",
+    permission=policy.VIEW,
+    operation=Operation({200: NONE, 304: NONE}, query=WAIT, headers=RANGE, errors=DOWNLOADS),
+)
 @when_ready
 def meta(context: V1Image, request: Request) -> Response:
     """HEAD /v1/images/ID: the metadata as headers. The Content-Type is not JSON, as there is no document."""
@@ -192,7 +245,14 @@ def meta(context: V1Image, request: Request) -> Response:
     return _with_headers(response, context.image)
 
 
-@view_config(context=V1Image, method=("GET",), permission=policy.DOWNLOAD)
+@view_config(
+    context=V1Image,
+    method=("GET",),
+    permission=policy.DOWNLOAD,
+    operation=Operation(
+        {200: _RECORD_OR_BYTES, 206: BYTES, 302: NONE, 304: NONE}, headers=RANGE, errors=DOWNLOADS
+    ),
+)
 def show(context: V1Image, request: Request) -> Response:
     """GET /v1/images/ID: the bytes, with the metadata as headers. openstacksdk gets the record instead.
 
@@ -211,7 +271,13 @@ def _with_headers(response: Response, image: Image) -> Response:
     return response
 
 
-@view_config(context=V1Image, name="file", method="GET", permission=policy.DOWNLOAD)
+@view_config(
+    context=V1Image,
+    name="file",
+    method="GET",
+    permission=policy.DOWNLOAD,
+    operation=Operation({200: BYTES, 206: BYTES, 302: NONE, 304: NONE}, headers=RANGE, errors=DOWNLOADS),
+)
 def file(context: V1Image, request: Request) -> Response:
     """GET /v1/images/ID/file: the bytes, and their MD5 in hex."""
     response = image_response(request, context.image)
@@ -220,20 +286,27 @@ def file(context: V1Image, request: Request) -> Response:
     return response
 
 
-@view_config(context=V1Image, method="DELETE", permission=policy.DELETE)
+@view_config(
+    context=V1Image,
+    method="DELETE",
+    permission=policy.DELETE,
+    operation=Operation({200: NONE}, errors=(*CHANGES, Protected)),
+)
 def delete(context: V1Image, request: Request) -> Response:
     """DELETE /v1/images/ID: delete the image, and answer 200 without a body."""
     request.lifecycle.delete(context.image, request.caller)
     return Response(content_type="text/html", charset="utf-8")
 
 
-@view_config(context=V1Tombstone, method=("GET", "DELETE"), permission=NO_PERMISSION_REQUIRED)
+@view_config(
+    context=V1Tombstone, method=("GET", "DELETE"), permission=NO_PERMISSION_REQUIRED, operation=Operation({})
+)
 def gone(context: V1Tombstone, request: Request) -> Response:
     """GET and DELETE /v1/images/ID of a deleted image: answer 404."""
     raise HTTPNotFound
 
 
-@view_config(context=V1Tombstone, method="PUT", permission=NO_PERMISSION_REQUIRED)
+@view_config(context=V1Tombstone, method="PUT", permission=NO_PERMISSION_REQUIRED, operation=Operation({}))
 def gone_for_ever(context: V1Tombstone, request: Request) -> Response:
     """PUT /v1/images/ID of a deleted image: answer 403."""
     raise NotAllowed("Forbidden to update deleted image. Create a new one.")

@@ -13,7 +13,7 @@ from pyramid.config import Configurator
 from pyramid.events import ContextFound
 from pyramid.httpexceptions import HTTPNotFound
 
-from calotype.api.http import errors
+from calotype.api.http import errors, problems
 from calotype.api.http.resources import Root
 from calotype.api.http.uploads import NotOctets
 from calotype.api.http.versions import VERSIONS, Version
@@ -24,6 +24,8 @@ from calotype.model.errors import ImageGone
 #: The implemented versions. Those that add the image cache (2.14, 2.16, 2.18) or the locations API (2.17) are
 #: not implemented.
 IDS = (*(f"v2.{minor}" for minor in range(14)), "v2.15")
+#: The media types of errors. Only resumable uploads answer with problem documents.
+JSON = ("application/json", problems.PROBLEM)
 #: The statuses that v2 gives to exceptions for which the other dialects have a different status.
 STATUS: Mapping[type[BaseException], int] = {ImageGone: 410, NotOctets: 415}
 
@@ -39,12 +41,11 @@ def includeme(config: Configurator) -> None:
     """Add /v2 and its aliases to the root, advertise the versions, and register the views."""
     for segment in ("v2", *IDS):
         config.add_child(Root, segment, V2)
-        config.add_error_form(segment, errors.json_document, STATUS)
+        config.add_error_form(segment, errors.json_document, STATUS, JSON)
     for version in IDS:
         status = "CURRENT" if version == IDS[-1] else "SUPPORTED"
         config.registry[VERSIONS].append(Version(version, "v2", status))
     config.add_upload_form(UPLOAD)
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
-    config.include("calotype.api.v2.description")
     config.scan("calotype.api.v2.views")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from webob.multidict import MultiDict
 
+from calotype.api.http import operations
 from calotype.api.http.filters import (
     DIRECTIONS,
     INTEGER,
@@ -40,15 +41,22 @@ _MOMENTS = frozenset({"created_at", "updated_at"})
 _OPERATORS = frozenset({"in", "eq", "neq", "gt", "gte", "lt", "lte"})
 _FLAGS = ("true", "false")
 _BOUNDS = {"_min": "gte", "_max": "lte"}
-#: The parameters of the query with a name of their own. Any other parameter filters by a property.
-QUERY = (
-    *("limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "os_hidden", "member_status", "tag"),
-    *("protected", *sorted(_TEXTS | _PLAIN_TEXTS | _INTEGERS | _MOMENTS)),
-    *(f"{name}{bound}" for name in sorted(_INTEGERS) for bound in _BOUNDS),
-)
 _ITEM = re.compile(r'"([^"]*)"|([^",]*)')
 _SECOND = datetime.timedelta(seconds=1)
 _LAST_SECOND = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
+
+#: The parameters of a list. A parameter with another name filters by the property of this name.
+PARAMETERS: Mapping[str, operations.Schema] = {
+    **operations.PAGE,
+    **dict.fromkeys(sorted(_TEXTS | _PLAIN_TEXTS | _MOMENTS | {"tag", "sort"}), operations.STRING),
+    **{name: {"type": "integer"} for name in sorted(_INTEGERS)},
+    **{f"{name}{bound}": {"type": "integer"} for name in sorted(_INTEGERS) for bound in _BOUNDS},
+    **dict.fromkeys(("os_hidden", "protected"), operations.FLAG),
+    "visibility": {"type": "string", "enum": [*Visibility, "all"]},
+    "member_status": {"type": "string", "enum": [*MemberStatus, "all"]},
+    "sort_key": {"type": "string", "enum": SORT_KEYS},
+    "sort_dir": {"type": "string", "enum": DIRECTIONS},
+}
 
 
 def read_listing(request: Request, most: int) -> ImageQuery:

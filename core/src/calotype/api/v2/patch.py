@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.api.v2 import codec
-from calotype.api.v2.schemas import Schemas
+from calotype.api.v2.schemas import Schemas, array
 from calotype.config.messages import not_one_of
 from calotype.model.errors import Conflict, NotAllowed
 from calotype.model.fields import ImageFields, InvalidRequest
@@ -36,6 +36,24 @@ _ADDED = frozenset(
 )
 _VERBS = ("add", "replace", "remove")
 CHANGES_MAX = 1000
+_PATH = {"type": "string", "pattern": "^/"}
+#: The schemas of patches, for the description of the API.
+SCHEMA_V20 = array(
+    {
+        "type": "object",
+        "oneOf": [{"required": [verb]} for verb in _VERBS],
+        "properties": {**dict.fromkeys(_VERBS, _PATH), "value": {}},
+    },
+    most=CHANGES_MAX,
+)
+SCHEMA_V21 = array(
+    {
+        "type": "object",
+        "required": ["op", "path"],
+        "properties": {"op": {"enum": [*_VERBS]}, "path": _PATH, "value": {}},
+    },
+    most=CHANGES_MAX,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.registry import Registry
 
 from calotype.api.http.json_schema import ANY_IMAGE_ID, IMAGE_ID, check_document, compile_schema, shown
 from calotype.api.http.request import Parts, Request
@@ -171,6 +170,46 @@ _AUDIT_RECORD: Mapping[str, Any] = {
     "detail": _STRING,
 }
 
+_COUNT = {"type": ["null", "integer"], "minimum": 0}
+_MOMENT = {"type": ["null", "string"]}
+#: Documents without a schema that clients can fetch.
+_PROGRESS = {
+    "required": ["image", "status", "phase", "bytes", "total", "rate", "updated_at", "estimated_end"],
+    "properties": {
+        "image": {"type": "string", "pattern": IMAGE_ID},
+        "status": {"type": "string", "enum": sorted(Status)},
+        "phase": _STRING,
+        "bytes": _COUNT,
+        "total": _COUNT,
+        "rate": _COUNT,
+        "updated_at": _MOMENT,
+        "estimated_end": _MOMENT,
+        "reason": _STRING,
+        "stores": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["store", "state", "bytes", "total", "rate"],
+                "properties": {
+                    "store": _STRING,
+                    "state": _STRING,
+                    "bytes": _COUNT,
+                    "total": _COUNT,
+                    "rate": _COUNT,
+                    "reason": _STRING,
+                },
+            },
+        },
+    },
+}
+_IMAGE_TASK = {
+    "properties": {
+        **{name: schema for name, schema in _TASK.items() if name not in ("self", "schema")},
+        "deleted": {"type": "boolean"},
+        "deleted_at": _MOMENT,
+    },
+}
+
 
 class Schemas:
     """The schemas of a service. Clients get `documents` by name; compiled schemas check their requests."""
@@ -196,18 +235,8 @@ class Schemas:
     @staticmethod
     def of(request: Request) -> Schemas:
         """Return the schemas of the application that handles the request."""
-        return Schemas.of_registry(request.registry)
-
-    @staticmethod
-    def of_registry(registry: Registry) -> Schemas:
-        """Return the schemas of an application."""
-        schemas: Schemas = registry[_SCHEMAS]
+        schemas: Schemas = request.registry[_SCHEMAS]
         return schemas
-
-    @property
-    def inputs(self) -> Mapping[str, Any]:
-        """The schemas that check what clients send, by name."""
-        return _INPUTS
 
     def is_base(self, name: str) -> bool:
         """Return True if every image has this key."""
@@ -276,6 +305,12 @@ def _object(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "properties": properties}
 
 
+def without_read_only(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a document without the keys that only the server sets."""
+    settable = {name: one for name, one in document["properties"].items() if not one.get("readOnly")}
+    return {**document, "properties": settable}
+
+
 def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
     """Return the schema of a list of documents, with links to pages if it is `paged`."""
     properties: dict[str, Any] = {name: {"type": "array", "items": one}, "schema": {"type": "string"}}
@@ -288,4 +323,10 @@ def several(name: str, one: dict[str, Any], *, paged: bool) -> dict[str, Any]:
 
 def includeme(config: Configurator) -> None:
     """Create the schemas and put them into the registry."""
-    config.registry[_SCHEMAS] = Schemas(Parts.of(config.registry).settings)
+    schemas = Schemas(Parts.of(config.registry).settings)
+    config.registry[_SCHEMAS] = schemas
+    inputs = {f"new-{name}": schema for name, schema in _INPUTS.items()}
+    new = {"new-image": without_read_only(schemas.documents["image"])}
+    config.add_schemas(
+        "v2", {**schemas.documents, **inputs, **new, "progress": _PROGRESS, "image-task": _IMAGE_TASK}
+    )

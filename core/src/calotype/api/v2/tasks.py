@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calotype.api.http.filters import read_choice, read_sort
+from calotype.api.http import operations
+from calotype.api.http.filters import DIRECTIONS, read_choice, read_sort
 from calotype.api.http.paging import read_limit, read_marker
 from calotype.api.http.request import Request
 from calotype.api.http.times import whole_seconds, without_zone
@@ -29,6 +30,14 @@ _SORT_KEYS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
     "expires_at": "created_at",  # no task expires, so created_at decides
+}
+#: The parameters of a list.
+PARAMETERS: Mapping[str, operations.Schema] = {
+    **operations.PAGE,
+    "status": {"type": "string", "enum": [*JobStatus]},
+    "type": {"type": "string", "enum": [*TaskType]},
+    "sort_key": {"type": "string", "enum": [*_SORT_KEYS]},
+    "sort_dir": {"type": "string", "enum": DIRECTIONS},
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyramid.response import Response
 
 from calotype.api.http.filters import read_choice
+from calotype.api.http.operations import PAGE, STRING, Operation, json_of
 from calotype.api.http.paging import read_limit
 from calotype.api.http.request import Request
 from calotype.api.http.times import read_query_time
@@ -18,7 +19,22 @@ from calotype.model.fields import InvalidRequest, canonical_id
 _ID_DIGITS = 18
 
 
-@bodiless_view(context=Audit, method="GET", permission=policy.OPERATE)
+@bodiless_view(
+    context=Audit,
+    method="GET",
+    permission=policy.OPERATE,
+    operation=Operation(
+        {200: json_of("v2.audit")},
+        query={
+            **PAGE,
+            "image": STRING,
+            "user": STRING,
+            "project": STRING,
+            "verb": {"type": "string", "enum": [*AuditVerb]},
+            "since": STRING,
+        },
+    ),
+)
 def index(context: Audit, request: Request) -> Response:
     """GET /v2/audit: a page of audit records, newest first."""
     page = request.db.audit.page(_read_query(request))

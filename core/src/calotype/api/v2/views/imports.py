@@ -9,6 +9,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
+from calotype.api.http.operations import NONE, STRING, UPLOADS, Operation, json_of, list_of, properties
 from calotype.api.http.request import Request
 from calotype.api.http.responses import nothing
 from calotype.api.v2 import codec
@@ -26,7 +27,15 @@ from calotype.model.fields import ImageFields, InvalidRequest
 from calotype.stores.contract import WritableStore
 
 
-@view_config(context=V2Image, name="import", method="POST", permission=policy.UPLOAD)
+@view_config(
+    context=V2Image,
+    name="import",
+    method="POST",
+    permission=policy.UPLOAD,
+    operation=Operation(
+        {202: NONE}, body=json_of("v2.new-import"), headers={"X-Image-Meta-Store": STRING}, errors=UPLOADS
+    ),
+)
 def begin(context: V2Image, request: Request) -> Response:
     """POST /v2/images/ID/import: start an import or, with the permission OPERATE, a copy."""
     header_store = request.headers.get("X-Image-Meta-Store") or None
@@ -59,7 +68,13 @@ def _targets(request: Request, order: codec.ImportOrder) -> tuple[str, ...]:
     return order.stores or ()
 
 
-@view_config(context=V2Image, name="tasks", method="GET", permission=policy.VIEW)
+@view_config(
+    context=V2Image,
+    name="tasks",
+    method="GET",
+    permission=policy.VIEW,
+    operation=Operation({200: json_of(properties(tasks=list_of("v2.image-task")))}),
+)
 def tasks(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/tasks: the jobs of the image that the caller may see."""
     documents: list[dict[str, Any]] = [
@@ -70,7 +85,12 @@ def tasks(context: V2Image, request: Request) -> Response:
     return json_response({"tasks": documents})
 
 
-@bodiless_view(context=StoreImage, method="DELETE", permission=policy.OPERATE)
+@bodiless_view(
+    context=StoreImage,
+    method="DELETE",
+    permission=policy.OPERATE,
+    operation=Operation({204: NONE}, errors=UPLOADS),
+)
 def remove_from_store(context: StoreImage, request: Request) -> Response:
     """DELETE /v2/stores/STORE/ID: remove the image's bytes from one of its stores."""
     store = context.__parent__.name

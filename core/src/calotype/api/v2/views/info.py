@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid.response import Response
 
+from calotype.api.http.operations import FLAG, INTEGER, STRING, Operation, json_of, list_of, properties
 from calotype.api.http.request import Request
 from calotype.api.v2.import_methods import methods_for_caller
 from calotype.api.v2.resources import Info, InfoStores, Schema
@@ -16,15 +17,45 @@ from calotype.stores.catalog import Entry
 from calotype.stores.contract import WritableStore
 
 _MIB = 1 << 20
+_METHODS = properties(
+    **{"import-methods": properties(description=STRING, type=STRING, value=list_of(STRING))}
+)
+_STORE: dict[str, Any] = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {"id": STRING, "description": STRING, "default": FLAG, "read-only": FLAG},
+}
+_DETAILED_STORE: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "type", "weight", "properties"],
+    "properties": {
+        **_STORE["properties"],
+        "type": STRING,
+        "weight": {"type": "integer"},
+        "properties": {"type": "object", "additionalProperties": INTEGER},
+    },
+}
+_QUOTA = properties(limit={"type": "integer", "minimum": -1}, usage=INTEGER)
 
 
-@bodiless_view(context=Schema, method="GET", permission=policy.LIST)
+@bodiless_view(
+    context=Schema,
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of({"type": "object"})}),
+)
 def schema(context: Schema, request: Request) -> Response:
     """GET /v2/schemas/NAME: the schema."""
     return json_response(context.document)
 
 
-@bodiless_view(context=Info, name="import", method="GET", permission=policy.LIST)
+@bodiless_view(
+    context=Info,
+    name="import",
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(_METHODS)}),
+)
 def imports(context: Info, request: Request) -> Response:
     """GET /v2/info/import: the import methods that the caller may use."""
     methods = {
@@ -35,13 +66,24 @@ def imports(context: Info, request: Request) -> Response:
     return json_response({"import-methods": methods})
 
 
-@bodiless_view(context=InfoStores, method="GET", permission=policy.LIST)
+@bodiless_view(
+    context=InfoStores,
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(properties(stores=list_of(_STORE)))}),
+)
 def stores(context: InfoStores, request: Request) -> Response:
     """GET /v2/info/stores: the stores, with ids and descriptions. A flag is shown only if it is true."""
     return json_response({"stores": [_store(request, entry) for entry in request.stores.entries.values()]})
 
 
-@bodiless_view(context=InfoStores, name="detail", method="GET", permission=policy.OPERATE)
+@bodiless_view(
+    context=InfoStores,
+    name="detail",
+    method="GET",
+    permission=policy.OPERATE,
+    operation=Operation({200: json_of(properties(stores=list_of(_DETAILED_STORE)))}),
+)
 def stores_in_detail(context: InfoStores, request: Request) -> Response:
     """GET /v2/info/stores/detail: the stores, with ids, descriptions, drivers, weights and room."""
     listed = [
@@ -74,7 +116,13 @@ def _store(request: Request, entry: Entry) -> dict[str, Any]:
     return described
 
 
-@bodiless_view(context=Info, name="usage", method="GET", permission=policy.LIST)
+@bodiless_view(
+    context=Info,
+    name="usage",
+    method="GET",
+    permission=policy.LIST,
+    operation=Operation({200: json_of(properties(usage={"type": "object", "additionalProperties": _QUOTA}))}),
+)
 def usage(context: Info, request: Request) -> Response:
     """GET /v2/info/usage: the usage and the limits of the caller's project.
 

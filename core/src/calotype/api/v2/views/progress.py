@@ -7,6 +7,7 @@ from typing import Any
 
 from pyramid.response import Response
 
+from calotype.api.http.operations import Operation, json_of
 from calotype.api.http.request import Request
 from calotype.api.http.times import whole_seconds
 from calotype.api.v2.resources import V2Image
@@ -15,7 +16,13 @@ from calotype.images.progress import ImageProgress, StoreProgress, progress_of
 from calotype.model import policy
 
 
-@bodiless_view(context=V2Image, name="progress", method="GET", permission=policy.VIEW)
+@bodiless_view(
+    context=V2Image,
+    name="progress",
+    method="GET",
+    permission=policy.VIEW,
+    operation=Operation({200: json_of("v2.progress")}),
+)
 def show(context: V2Image, request: Request) -> Response:
     """GET /v2/images/ID/progress: the phase, the bytes so far and their total, for each store too."""
     found = progress_of(request.db, context.image)

@@ -6,6 +6,7 @@ from pyramid.response import Response
 from pyramid.view import view_config
 
 from calotype.api.http.json_input import read_document
+from calotype.api.http.operations import UPLOADS, Operation, json_of
 from calotype.api.http.paging import link_parameters
 from calotype.api.http.request import Request
 from calotype.api.http.versions import base_url
@@ -21,7 +22,12 @@ from calotype.model.errors import NotFound
 from calotype.model.fields import canonical_id
 
 
-@view_config(context=Tasks, method="GET", permission=policy.OPERATE)
+@view_config(
+    context=Tasks,
+    method="GET",
+    permission=policy.OPERATE,
+    operation=Operation({200: json_of("v2.tasks")}, query=tasks.PARAMETERS),
+)
 def index(context: Tasks, request: Request) -> Response:
     """GET /v2/tasks: a page of tasks."""
     listing = tasks.read_listing(request, request.settings.list_limit)
@@ -33,7 +39,12 @@ def index(context: Tasks, request: Request) -> Response:
     return page_response(request, "tasks", "/v2/tasks", documents, more=page.more)
 
 
-@view_config(context=Tasks, method="POST", permission=policy.OPERATE)
+@view_config(
+    context=Tasks,
+    method="POST",
+    permission=policy.OPERATE,
+    operation=Operation({201: json_of("v2.task")}, body=json_of("v2.new-task"), errors=UPLOADS),
+)
 def create(context: Tasks, request: Request) -> Response:
     """POST /v2/tasks: create an image from the bytes at a URI."""
     order = tasks.read_task(read_document(request), Schemas.of(request))
@@ -44,7 +55,9 @@ def create(context: Tasks, request: Request) -> Response:
     return response
 
 
-@bodiless_view(context=Task, method="GET", permission=policy.OPERATE)
+@bodiless_view(
+    context=Task, method="GET", permission=policy.OPERATE, operation=Operation({200: json_of("v2.task")})
+)
 def show(context: Task, request: Request) -> Response:
     """GET /v2/tasks/ID: the task."""
     return json_response(_document(request, canonical_id(context.name)))
