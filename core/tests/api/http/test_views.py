@@ -126,7 +126,7 @@ def test_only_the_listed_views_need_no_permission(application: Router) -> None:
 
 def test_each_view_is_described(application: Router) -> None:
     """Without a path in the docstring of its context, a view is missing in /openapi.json."""
-    views = [view for view, _ in views_of(application) if view.get("method")]
+    views = [view for view, _ in views_of(application) if view.get("method") and view["context"].is_api]
     assert [described(view) for view in views if view.get("operation") is None] == []
     listed = [view for view in views if view["context"] is not AdminRoot]
     assert [described(view) for view in listed if path_of(view["context"], view["name"]) is None] == []

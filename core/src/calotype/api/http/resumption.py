@@ -31,6 +31,7 @@ from calotype.model.fields import InvalidRequest
 from calotype.model.images import Image
 from calotype.model.sessions import UploadSession
 from calotype.model.states import Status
+from calotype.stores.errors import SourceRejected
 from calotype.transfers.readers import Source
 from calotype.transfers.sessions.chunks import Chunk
 
@@ -145,7 +146,8 @@ def receive_upload(request: Request, change: Change, body: UploadBody, form: Upl
     announced = {"Location": upload_url(request, session.id), LIMIT: limits(request, session)}
     request.error_headers.update(announced)
     _announce(request, announced)
-    session = sessions.write(session.id, request.caller, chunk)
+    with ended_by_refusal(request):
+        session = sessions.write(session.id, request.caller, chunk)
     if read_complete(request):
         return finish(request, session)
     return nothing(201, {**announced, COMPLETE: "?0", OFFSET: f"{session.offset}"})
@@ -205,6 +207,16 @@ def _form_of(request: Request, session: UploadSession) -> Callable[[Request, Ima
     """Return the function that responds to a complete upload as the request that created the session."""
     form: UploadForm | None = request.registry[FORMS].get(json.loads(session.note).get("form"))
     return (lambda request, image: nothing()) if form is None else form.respond
+
+
+@contextlib.contextmanager
+def ended_by_refusal(request: Request) -> Iterator[None]:
+    """Tell the client that it cannot continue, if the block refuses the image at its first bytes."""
+    try:
+        yield
+    except SourceRejected:
+        request.error_headers[COMPLETE] = "?1"
+        raise
 
 
 @contextlib.contextmanager

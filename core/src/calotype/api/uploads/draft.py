@@ -16,6 +16,7 @@ from calotype.api.http.resumption import (
     LIMIT,
     OFFSET,
     PROBLEMS,
+    ended_by_refusal,
     finish,
     inconsistent_length,
     limits,
@@ -94,7 +95,8 @@ def _append(request: Request, session: UploadSession, offset: int) -> UploadSess
         length = read_length(request, source, offset)
         if length is not None:
             session = request.lifecycle.sessions.announce(session.id, request.caller, length)
-        return append(request, session, source)
+        with ended_by_refusal(request):
+            return append(request, session, source)
     except WrongLength as error:
         raise inconsistent_length(str(error)) from error
     except WrongOffset as error:
