@@ -21,7 +21,7 @@ from pyramid.response import Response
 from pyramid.security import NO_PERMISSION_REQUIRED
 
 from calotype.api.http.errors import forms_of
-from calotype.api.http.operations import SCHEMAS, Content, Operation, Schema, json_of
+from calotype.api.http.operations import SCHEMAS, STRING, Content, Operation, Schema, json_of, properties
 from calotype.api.http.problems import PROBLEM
 from calotype.api.http.request import Parts, Request
 from calotype.api.http.resources import AdminRoot, Resource, Root
@@ -92,7 +92,7 @@ def openapi_document(registry: Registry) -> dict[str, Any]:
         "servers": [{"url": settings.public_endpoint or "/"}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": registry[SCHEMAS],
+            "schemas": {**_ERROR_SCHEMAS, **registry[SCHEMAS]},
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
             },
@@ -149,7 +149,7 @@ def _refusals(registry: Registry, one: Served, operation: Operation) -> dict[str
     for kind in errors:
         status = dialect.statuses[next(base for base in kind.__mro__ if base in dialect.statuses)]
         reasons.setdefault(status, []).append((kind.__doc__ or "").partition("\n")[0])
-    content = {media: dict(_ERRORS[media]) for media in dialect.media}
+    content = {media: _ERRORS[media] for media in dialect.media}
     return {
         str(status): _answer(" ".join(dict.fromkeys(texts)), content)
         for status, texts in sorted(reasons.items())
@@ -158,33 +158,11 @@ def _refusals(registry: Registry, one: Served, operation: Operation) -> dict[str
 
 
 #: The schemas of errors by media type.
-_ERRORS: Mapping[str, Mapping[str, Any]] = {
-    "text/plain": {"type": "string"},
-    "application/json": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["code", "title", "message"],
-                "properties": {
-                    "code": {"type": "integer"},
-                    "title": {"type": "string"},
-                    "message": {"type": "string"},
-                },
-            }
-        },
-    },
-    PROBLEM: {
-        "type": "object",
-        "required": ["title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-        },
-    },
+_ERRORS: Content = {"text/plain": STRING, "application/json": "error", PROBLEM: "problem"}
+_INTEGER = {"type": "integer"}
+_ERROR_SCHEMAS: Mapping[str, Any] = {
+    "error": properties(error=properties(code=_INTEGER, title=STRING, message=STRING)),
+    "problem": properties(title=STRING, status=_INTEGER, detail=STRING),
 }
 
 
