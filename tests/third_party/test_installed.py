@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_an_image_is_stored_listed_and_downloaded_again(server: Server) -> None:
 
     assert [listed["name"] for listed in server.get("/images").json["images"]] == ["disk"]
     assert server.get(f"/images/{image['id']}").body == data
+
+
+def test_two_commands_lead_to_the_first_stored_image_within_a_minute(
+    environment: Environment, tmp_path: Path
+) -> None:
+    folder, began = tmp_path / "images", time.monotonic()
+
+    token = environment.run("calotype-manage", "init", folder).splitlines()[2].strip()
+    server = Server(
+        tmp_path,
+        folder / "calotype.ini",
+        data_dir=folder / "data",
+        env={"PYTHONPATH": ""},
+        python=environment.python,
+    )
+    try:
+        made = server.post("/images", {**OCTETS, **meta(name="first"), "X-Auth-Token": token}, b"disk")
+        assert (made.status, made.image["status"], made.image["owner"]) == (200, "active", "admin")
+        assert time.monotonic() - began < 60
+        assert server.get("/images").status == 401
+    finally:
+        server.stop()
 
 
 @pytest.mark.campaign

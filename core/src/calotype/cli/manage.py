@@ -15,6 +15,7 @@ from calotype.cli.db import db
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
+from calotype.cli.init import init
 from calotype.cli.new import new
 from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
@@ -36,6 +37,7 @@ def main() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
+main.add_command(init)
 main.add_command(stores)
 main.add_command(db)
 main.add_command(token)
