@@ -13,6 +13,8 @@ INI ?= calotype.ini
 WORKERS := -n $$(($$(nproc) + 1)) --dist loadscope --no-loadscope-reorder
 
 DIST ?= dist
+# The distributions that `make dist` builds.
+PARTS ?= . server core client plugins/*
 TEST = $(BIN)/python -m pytest $(WORKERS) --timeout 300
 
 # What `make check` runs: rules and codecs, the database, one store, and the main verbs over a socket.
@@ -122,10 +124,17 @@ bench-listeners: $(VENV)/.dev  ## measure what 500 listeners and 200 waiters cos
 bench-uploads: $(VENV)/.dev $(PLAIN)/.installed  ## measure resumable uploads, in parallel over a long line and in parts; rewrites docs/results/uploads.md
 	$(BIN)/python bench/resumable.py $(BENCH)
 
-dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...)
-	for part in . server core client plugins/*; do \
+# Files in an archive get the time of the last commit, no owner and ordinary modes: the same commit makes the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+dist: $(VENV)/.dev  ## build a wheel and an sdist of every distribution into dist/ (DIST=...), and check them
+	umask 022; for part in $(PARTS); do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir $(DIST) $$part || exit 1; \
 	done
+	cd $(DIST) && for name in $$(basename -s .tar.gz calotype*.tar.gz); do \
+		tar -xzf $$name.tar.gz && tar --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner \
+			--mode=u=rwX,go=rX --format=gnu -c $$name | gzip -n > $$name.new && mv $$name.new $$name.tar.gz && rm -r $$name || exit 1; \
+	done
+	$(BIN)/python -m twine check --strict $(DIST)/calotype*.whl $(DIST)/calotype*.tar.gz
 
 docs: $(VENV)/.dev  ## build the documentation into docs/_build
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
