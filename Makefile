@@ -33,7 +33,7 @@ COUNT ?= 40
 SEED ?= 1
 
 .PHONY: help install serve test check optimized campaigns databases interpreters fuzz faults mutants kit-mutants lint lines format tempest bench \
-	bench-attacks bench-growth bench-listeners bench-worst bench-peers bench-remote bench-servers bench-uploads dist docs clean
+	bench-attacks bench-command bench-growth bench-listeners bench-worst bench-peers bench-remote bench-servers bench-uploads dist docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -117,6 +117,9 @@ bench-servers: $(VENV)/.dev  ## measure the application under our server, gunico
 
 bench-growth: $(VENV)/.dev $(PLAIN)/.installed  ## measure curves over connections and images, and continue where the last run stopped; rewrites docs/results/growth.md
 	$(BIN)/python bench/growth.py $(BENCH)
+
+bench-command: $(VENV)/.dev $(PLAIN)/.installed  ## measure the command `calotype` beside curl and aria2c; rewrites docs/results/command.md
+	$(BIN)/python bench/command.py $(BENCH)
 
 bench-listeners: $(VENV)/.dev  ## measure what 500 listeners and 200 waiters cost another caller, and their memory
 	$(BIN)/python bench/listeners.py $(BENCH)

@@ -26,6 +26,7 @@ SUITES = (
     "client/tests",
     "plugins/store_file/tests",
     "plugins/metadefs/tests",
+    "plugins/console/tests",
     "tests/functional",
 )
 

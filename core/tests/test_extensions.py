@@ -70,30 +70,36 @@ def refused(**keys: str) -> str:
     return sentence
 
 
-def test_dialects_and_metadefs_are_on_and_others_only_if_the_ini_file_has_a_key_for_them(
+def test_dialects_metadefs_and_the_console_are_on_and_others_only_if_the_ini_file_has_a_key_for_them(
     extend: Install,
 ) -> None:
     extend("faces", PLAIN)
     extend("alerts", "from calotype.config.options import Options as Base\n" + PLAIN + OPTION)
-    assert names() == ["v1", "v2", "uploads", "metadefs"]
-    assert names(calotype__extensions="faces") == ["v1", "v2", "uploads", "metadefs", "faces"]
+    assert names() == ["v1", "v2", "uploads", "metadefs", "console"]
+    assert names(calotype__extensions="faces") == ["v1", "v2", "uploads", "metadefs", "console", "faces"]
     assert names(calotype__extensions="faces, alerts") == [
         "v1",
         "v2",
         "uploads",
         "metadefs",
+        "console",
         "faces",
         "alerts",
     ]
-    assert names(extension__alerts__word="x") == ["v1", "v2", "uploads", "metadefs", "alerts"]
-    assert names(extension__metadefs__enabled="false") == ["v1", "v2", "uploads"]
+    assert names(extension__alerts__word="x") == ["v1", "v2", "uploads", "metadefs", "console", "alerts"]
+    assert names(extension__metadefs__enabled="false") == ["v1", "v2", "uploads", "console"]
     assert names(calotype__extensions="faces", extension__faces__enabled="no") == [
         "v1",
         "v2",
         "uploads",
         "metadefs",
+        "console",
     ]
-    assert names(extension__nowhere__enabled="false", calotype__dialects="v2") == ["v2", "metadefs"]
+    assert names(extension__nowhere__enabled="false", calotype__dialects="v2") == [
+        "v2",
+        "metadefs",
+        "console",
+    ]
 
 
 OPTION = """
@@ -131,7 +137,7 @@ def test_a_broken_extension_is_refused_with_one_sentence_that_names_it(
 def test_an_extension_that_is_missing_installed_twice_or_misnamed_is_refused(extend: Install) -> None:
     extend("faces", PLAIN)
     sentence = refused(calotype__extensions="fases")
-    assert "no extension 'fases' is installed (installed: faces, metadefs)" in sentence
+    assert "no extension 'fases' is installed (installed: console, faces, metadefs)" in sentence
     assert "did you mean faces?" in sentence
     assert "extension.fases: no extension 'fases' is installed" in refused(extension__fases__word="x")
     assert "no dialect 'v3' is installed (installed: uploads, v1, v2)" in refused(calotype__dialects="v3")

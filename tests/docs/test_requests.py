@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from pyramid.router import Router
 
+from calotype.api.http.openapi import path_of
 from calotype.api.http.resources import AdminRoot, Resource, Root
 from calotype.model import policy
 from tests.docs.sentences import read_rows
 from tests.support.pages import DOCS
 
-#: The beginning of the paths that the docstrings of metadata definitions leave out.
-NAMESPACE = "/v2/metadefs/namespaces/NAMESPACE"
 #: A second path of one class of the resource tree.
 ALSO = {("GET", "/v2/schemas/NAME"): ("GET", "/v2/schemas/metadefs/NAME")}
-
-
-def path_of(context: type[Resource]) -> str:
-    """Return the path at the beginning of the class's docstring."""
-    if context in (Root, AdminRoot):
-        return ""
-    match = re.match(r"(\.\.\.)?(/[\w./-]+)", context.__doc__ or "")
-    assert match, f"the docstring of {context.__name__} does not begin with its path"
-    return (NAMESPACE if match[1] else "") + match[2]
 
 
 def served(application: Router) -> set[tuple[str, str]]:
@@ -39,7 +27,8 @@ def permissions(application: Router) -> dict[tuple[str, str], str | None]:
         view = entry["introspectable"]
         context, methods = view["context"], view.get("method")
         if methods and isinstance(context, type) and issubclass(context, Resource):
-            path = "/".join(filter(None, (path_of(context), view["name"]))) or "/"
+            above = "" if context in (Root, AdminRoot) else path_of(context)
+            path = "/".join(filter(None, (above, view["name"]))) or "/"
             needed = [one["value"] for one in entry["related"] if one.category_name == "permissions"]
             for method in (methods,) if isinstance(methods, str) else methods:
                 found[method, path if path.startswith("/") else f"/{path}"] = needed[0] if needed else None

@@ -289,7 +289,7 @@ AT_START = {
     "an empty default store": replaced(
         "calotype.default_store = file",
         "calotype.default_store =",
-        "test.ini, line 15: calotype.default_store names no store: name one, or remove the line",
+        "test.ini, line 17: calotype.default_store names no store: name one, or remove the line",
     ),
     "a default store": Mistake(
         ("line ", "calotype.default_store names it", "did you mean file?"), {"calotype.default_store": "fiel"}

@@ -86,7 +86,7 @@ def check_answer(answer: Answer, secrets: Iterable[str]) -> None:
     """Fail if a response contains a secret or a location."""
     told = str(answer.headers).encode() + answer.body[:65536]
     for text in (*secrets, *PLACES):
-        own = text == "/images/" and re.search(rb'(/v[12][.0-9]*|"|\s)/images/', told)
+        own = text == "/images/" and re.search(rb'(/v[12][.0-9]*|/console|"|\s)/images/', told)
         assert own or text.encode() not in told, (text, told[:500])
     assert not answer.meta.keys() & {"location", "location_data", "locations", "direct_url"}
 

@@ -18,6 +18,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 _TUS = {"Tus-Resumable": "1.0.0"}
 _TUS_OCTETS = {"Content-Type": "application/offset+octet-stream", **_TUS}
 _DRAFT_OCTETS = {"Content-Type": "application/partial-upload"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
 _BYTES_TYPES = {one["Content-Type"] for one in (OCTETS, _TUS_OCTETS, _DRAFT_OCTETS)}
 RAW_HEADERS = {"x-image-meta-disk_format": "raw", "x-image-meta-container_format": "bare"}
 NAME = {"x-image-meta-name": "changed"}
@@ -26,6 +27,7 @@ NAMESPACE = "/v2/metadefs/namespaces/NS"
 V2, V1, CLASSIC = "calotype.api.v2.resources", "calotype.api.v1.resources", "calotype.api.classic.resources"
 UPLOADS = "calotype.api.uploads.resources"
 METADEFS = "calotype_metadefs.resources"
+CONSOLE = "calotype_console.resources"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Write:
         return self.before_body or self.permission
 
     def __str__(self) -> str:
-        told = json.loads(self.body) if self.body and not self.uploads else None
+        is_document = self.body and not self.uploads and self.headers != _FORM
+        told = json.loads(self.body) if is_document else None
         what = told.get("method", {}).get("name", "") if isinstance(told, dict) else ""
         sent = "bytes" if self.uploads else "document" if self.body else " ".join(self.headers)
         return " ".join(filter(None, (self.method, self.path, sent[:30], what)))
@@ -258,7 +261,30 @@ _METADEFS = [
     ),
 ]
 
-WRITES = (*_CLASSIC, *_V1, *_V2, *_UPLOADS, *_METADEFS)
+
+def _form(view: str, permission: str, body: str = "", **more: Any) -> Write:
+    path = f"/console/images/ID/{view}"
+    context = more.pop("context", f"{CONSOLE}.ImagePage")
+    return _write(context, view, "POST", path, permission, _FORM, body=body.encode(), **more)
+
+
+_CONSOLE = [
+    _write(
+        *(f"{CONSOLE}.ImagesPage", "new", "POST", "/console/images/new", policy.CREATE, _FORM),
+        body=b"name=new",
+    ),
+    _form("edit", policy.UPDATE, "name=changed&seen=SEEN"),
+    _form("delete", policy.DELETE),
+    _form("deactivate", policy.DEACTIVATE, state="active"),
+    _form("share", policy.SHARE, "project=another"),
+    _form("unshare", policy.SHARE, "project=MEMBER"),
+    _form("answer", policy.ANSWER, "answer=accept&project=MEMBER"),
+    _form("undelete", policy.OPERATE, context=f"{CONSOLE}.DeletedPage", state="deleted"),
+]
+
+WRITES = (*_CLASSIC, *_V1, *_V2, *_UPLOADS, *_METADEFS, *_CONSOLE)
+#: Views that change nothing in the service: they begin and end the session of a browser.
+SESSIONS = {(f"{CONSOLE}.Console", name, "POST") for name in ("sign-in", "sign-out")}
 #: Views that always refuse, for methods that change something elsewhere.
 REFUSING = {
     (f"{V1}.V1Tombstone", "", "PUT"),

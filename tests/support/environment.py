@@ -19,7 +19,7 @@ BLOCKS = "tests/third_party/calotype-store-blocks"
 FROZEN = "tests/third_party/frozen-2.0"
 GUESTBOOK = "tests/third_party/calotype-guestbook"
 DRIVERS = [f"plugins/store_{name}" for name in ("file", "s3", "swift", "http")]
-EXTENSIONS = ["plugins/metadefs"]
+EXTENSIONS = ["plugins/metadefs", "plugins/console"]
 PLUGINS = [*DRIVERS, *EXTENSIONS]
 #: Distributions that third parties would write.
 STRANGE_DRIVERS = [WEBDAV, BLOCKS, FROZEN]

@@ -35,6 +35,7 @@ for _name in (
     "alembic.command",
     "calotype_server.server",
     "calotype_metadefs.views",
+    "calotype_console.views.operations",
     "calotype_store_file",
     "calotype_store_http.store",
 ):

@@ -6,9 +6,9 @@ Cases r1-E18 and r1-E19.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +55,8 @@ def test_the_files_that_an_operator_copies_come_with_the_wheel(environment: Envi
         "production.ini",
         "calotype.service",
         "nginx.conf",
+        "alerts.yml",
+        "grafana.json",
     }
 
 
@@ -65,28 +67,6 @@ def test_an_image_is_stored_listed_and_downloaded_again(server: Server) -> None:
 
     assert [listed["name"] for listed in server.get("/images").json["images"]] == ["disk"]
     assert server.get(f"/images/{image['id']}").body == data
-
-
-def test_two_commands_lead_to_the_first_stored_image_within_a_minute(
-    environment: Environment, tmp_path: Path
-) -> None:
-    folder, began = tmp_path / "images", time.monotonic()
-
-    token = environment.run("calotype-manage", "init", folder).splitlines()[2].strip()
-    server = Server(
-        tmp_path,
-        folder / "calotype.ini",
-        data_dir=folder / "data",
-        env={"PYTHONPATH": ""},
-        python=environment.python,
-    )
-    try:
-        made = server.post("/images", {**OCTETS, **meta(name="first"), "X-Auth-Token": token}, b"disk")
-        assert (made.status, made.image["status"], made.image["owner"]) == (200, "active", "admin")
-        assert time.monotonic() - began < 60
-        assert server.get("/images").status == 401
-    finally:
-        server.stop()
 
 
 @pytest.mark.campaign
@@ -105,3 +85,39 @@ def test_a_debian_ramdisk_is_returned_unchanged(server: Server, tmp_path: Path) 
     assert image["id"].encode() in made.stdout
     assert image["size"] == ramdisk.stat().st_size
     assert copy.read_bytes() == ramdisk.read_bytes()
+
+
+def test_two_commands_lead_to_a_stored_image(environment: Environment, tmp_path: Path) -> None:
+    """The second is `pserve`. The folder is found from any current folder."""
+    folder = tmp_path / "images"
+    made = _init(environment, folder, "--examples")
+    assert made.returncode == 0, made.stderr
+    token = re.search(r"never shown again: (\S+)", made.stdout)[1]
+    assert {path.name for path in folder.iterdir()} == {
+        *("calotype.ini", "var", "production.ini", "calotype.service", "nginx.conf")
+    }
+    assert (folder / "var/tokens.json").stat().st_mode & 0o777 == 0o600
+
+    running = Server(
+        tmp_path, folder / "calotype.ini", folder / "var", {"PYTHONPATH": ""}, environment.python
+    )
+    try:
+        headers = {"X-Auth-Token": token, **OCTETS, **meta(name="first", type="raw")}
+        assert running.post("/images", headers, b"bytes").image["status"] == "active"
+        assert running.get("/images").status == 401
+    finally:
+        running.stop()
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+
+    refused = _init(environment, tmp_path)
+
+    assert (refused.returncode, [path.name for path in tmp_path.iterdir()]) == (1, ["mine"])
+    assert "is not empty: name a new folder" in refused.stderr
+
+
+def _init(environment: Environment, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [environment.bin / "calotype-manage", "init", folder, *options]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})

@@ -44,7 +44,7 @@ def test_the_extension_has_a_route_a_table_options_and_background_work(server: S
 def test_the_command_shows_the_extensions_branch(server: Server, installed: Environment) -> None:
     said = installed.run("calotype-manage", "db", "current", server.ini, f"data_dir={server.data_dir}")
     assert said.splitlines() == [
-        "core: at core_4, newest core_4",
+        "core: at core_5, newest core_5",
         "guestbook: at guestbook_1, newest guestbook_1",
     ]
 
@@ -54,6 +54,6 @@ def test_without_a_key_in_the_ini_file_the_extension_is_off(installed: Environme
     try:
         assert server.get("/guestbook").status == 404
         said = installed.run("calotype-manage", "db", "current", server.ini, f"data_dir={server.data_dir}")
-        assert said == "core: at core_4, newest core_4\n"
+        assert said == "core: at core_5, newest core_5\n"
     finally:
         server.stop()

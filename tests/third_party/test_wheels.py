@@ -117,14 +117,15 @@ def test_the_core_contains_the_dialects_and_neither_drivers_nor_extensions(wheel
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_an_extension_is_a_wheel_of_its_own_with_its_migrations(
+def test_an_extension_is_a_wheel_of_its_own_with_the_migrations_of_its_tables(
     wheels: dict[str, Path], extension: str
 ) -> None:
     ((name, target),) = entry_points(wheels[extension], "calotype.extensions").items()
     assert (metadata(wheels[extension])["Name"], target) == (f"calotype-{name}", f"calotype_{name}")
     files = [path for path in texts(wheels[extension]) if ".dist-info/" not in path]
     assert {path.partition("/")[0] for path in files} == {target}
-    assert [path for path in files if path.startswith(f"{target}/migrations/{name}_1")]
+    keeps_tables = any(path.startswith(f"{target}/tables") for path in files)
+    assert keeps_tables is any(path.startswith(f"{target}/migrations/{name}_1") for path in files)
     assert {need for need in required(wheels[extension]) if need.startswith("calotype")} == {"calotype-core"}
 
 

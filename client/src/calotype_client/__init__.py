@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from calotype_client.profiles.profile import Profile as Profile
     from calotype_client.transfers.options import TransferOptions as TransferOptions
     from calotype_client.transfers.progress import Progress as Progress
+    from calotype_client.transfers.progress import Subject as Subject
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,7 @@ _HOMES = {
     "Task": "images",
     "Profile": "profiles.profile",
     "Progress": "transfers.progress",
+    "Subject": "transfers.progress",
     "TransferOptions": "transfers.options",
     "CalotypeError": "errors",
     "SettingsError": "errors",

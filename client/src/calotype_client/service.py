@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from calotype_client import __version__
 from calotype_client.changes import ImageFields, patch
-from calotype_client.errors import NotFound, NotSupported, ProtocolError
+from calotype_client.errors import NotAllowed, NotFound, NotSupported, ProtocolError
 from calotype_client.images import Image, Member, Store, Task, listed
 from calotype_client.lookup import find_image
 from calotype_client.profiles.finding import find_profile
@@ -146,6 +147,14 @@ class ImageService:
         usage = document.get("usage") if isinstance(document, dict) else None
         return usage if isinstance(usage, dict) else {}
 
+    def disk_formats(self) -> list[str]:
+        """Return the disk formats that the server takes, or nothing if it does not say."""
+        answer = self.transport.request("GET", path_of("schemas", "image"))
+        try:
+            return list(filter(None, answer.json["properties"]["disk_format"]["enum"]))
+        except (ProtocolError, KeyError, TypeError):
+            return []
+
     def import_methods(self) -> list[str]:
         """Return the import methods that the caller may use."""
         document = self._offered("GET", path_of("info", "import"), "imports").json
@@ -173,12 +182,14 @@ class ImageService:
         if not changes:
             return current
         path = path_of("images", current.id)
-        return Image.from_document(self.transport.call("PATCH", path, changes, headers=_PATCH).json)
+        with _explained(current):
+            return Image.from_document(self.transport.call("PATCH", path, changes, headers=_PATCH).json)
 
     def delete(self, image: Image | str, store: str | None = None) -> None:
         """Delete an image, or only its copy in one store."""
         parts = ("images", id_of(image)) if store is None else ("stores", store, id_of(image))
-        self.transport.call("DELETE", path_of(*parts))
+        with _explained(image):
+            self.transport.call("DELETE", path_of(*parts))
 
     def undelete(self, image: Image | str) -> None:
         """Restore a deleted image within the grace period of the server.
@@ -199,11 +210,17 @@ class ImageService:
     def share(self, image: Image | str, project: str) -> Member:
         """Offer a shared image to a project."""
         path = path_of("images", id_of(image), "members")
-        return Member.from_document(self.transport.call("POST", path, {"member": project}).json)
+        with _explained(image):
+            return Member.from_document(self.transport.call("POST", path, {"member": project}).json)
 
     def unshare(self, image: Image | str, project: str) -> None:
-        """Stop sharing the image with a project."""
-        self.transport.call("DELETE", path_of("images", id_of(image), "members", project))
+        """Stop sharing the image with a project; raises NotFound."""
+        try:
+            with _explained(image):
+                self.transport.call("DELETE", path_of("images", id_of(image), "members", project))
+        except NotFound as error:
+            error.message = f"The image is not shared with project {project!r}."
+            raise
 
     def answer_offer(self, image: Image | str, project: str, status: str) -> Member:
         """Accept or reject an offered image for a project; the status is `accepted` or `rejected`."""
@@ -232,7 +249,8 @@ class ImageService:
     # -- what these have in common
 
     def _act(self, image: Image | str, verb: str) -> None:
-        self.transport.call("POST", path_of("images", id_of(image), "actions", verb))
+        with _explained(image):
+            self.transport.call("POST", path_of("images", id_of(image), "actions", verb))
 
     def _import(
         self, image: Image | str, method: dict[str, str], stores: Iterable[str], *, everywhere: bool = False
@@ -242,7 +260,8 @@ class ImageService:
             document["stores"] = named
         elif everywhere:
             document["all_stores"] = True
-        self.transport.call("POST", path_of("images", id_of(image), "import"), document)
+        with _explained(image):
+            self.transport.call("POST", path_of("images", id_of(image), "import"), document)
 
     def _offered(self, method: str, path: str, what: str) -> Answer:
         try:
@@ -256,6 +275,17 @@ class ImageService:
     def host(self) -> str:
         """Return the host and the port of the server, for messages."""
         return urlsplit(self.transport.endpoint).netloc
+
+
+@contextlib.contextmanager
+def _explained(image: Image | str) -> Iterator[None]:
+    """Add to a refusal in the block whose image it is, which servers do not say."""
+    try:
+        yield
+    except NotAllowed as error:
+        if isinstance(image, Image) and image.owner and not image.document.get("protected"):
+            error.advice = f"Image {image.label} belongs to project {image.owner}: log in as one who may."
+        raise
 
 
 def id_of(image: Image | str) -> str:

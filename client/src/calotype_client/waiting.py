@@ -72,13 +72,13 @@ def latest_task(service: ImageService, image: Image) -> Task | None:
 
 def _report(service: ImageService, image: Image, task: Task | None, progress: Progress) -> None:
     """Tell the listener what the server does with an image, and how far it is, if it says so."""
-    words = f"{image.status} ({task.status})" if task else image.status
+    words, phase = f"{image.status} ({task.status})" if task else image.status, image.status
     if found := progress_of(service, image):
         done, size = found.get("bytes"), found.get("total")
-        words = str(found.get("phase") or words)
+        phase = words = str(found.get("phase") or words)
         if isinstance(done, int) and isinstance(size, int):
             words = f"{words}, {100 * done // max(1, size)} %"
-    progress.phase(f"{image.label}: {words}")
+    progress.phase(phase, f"{image.label}: {words}")
 
 
 def wait_for_copies(service: ImageService, image: Image, progress: Progress = SILENT) -> Image:

@@ -30,6 +30,7 @@ from calotype.events import feed, webhooks
 from calotype.extensions import load_extensions, mount, work_of
 from calotype.identity.security import make_security
 from calotype.identity.token_file import TokensUnreadable
+from calotype.images import download_counts
 from calotype.images.lifecycle import Lifecycle
 from calotype.model import policy
 from calotype.service import Service
@@ -169,7 +170,7 @@ def make_process(
     service = open_service(settings, makes_database=settings.migrate)
     (check or check_start)(service)
     pyramid = {key: value for key, value in given.items() if key.startswith("pyramid.")}
-    heartbeat = Heartbeat(service.database)
+    heartbeat = Heartbeat(service.database, service.lifecycle.owner)
     background, app = plan_background(service, heartbeat), make_app(service, pyramid)
     metrics = Parts.of(app.registry).metrics
     if metrics.is_shared:
@@ -187,6 +188,8 @@ def plan_background(service: Service, heartbeat: Heartbeat) -> Background:
         return lifecycle.sweep().full
 
     background.add(Work("heartbeat", INTERVAL, heartbeat.beat, Scope.PER_PROCESS))
+    counts = lifecycle.downloads
+    background.add(Work("download counts", download_counts.INTERVAL, counts.write, Scope.PER_PROCESS))
     background.add(Work("events", feed.INTERVAL, lifecycle.feed.run, Scope.PER_PROCESS))
     for probe in service.probes:
         background.add(Work(f"probe of {probe.name}", probe.interval, probe.run, Scope.PER_PROCESS))
@@ -239,6 +242,7 @@ def make_app(service: Service, pyramid: Mapping[str, str] | None = None) -> Rout
     config.include("calotype.api.http.health")
     config.include("calotype.api.http.events")
     config.include("calotype.api.http.versions")
+    config.include("calotype.api.http.openapi")
     config.include("calotype.api.classic.views")
     mount(config, service.extensions)
     refuse_other_methods(config)

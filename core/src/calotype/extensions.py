@@ -35,8 +35,8 @@ from calotype.transfers.workers import Work
 DIALECT = Kind("dialect", "calotype.dialects")
 EXTENSION = Kind("extension", "calotype.extensions")
 
-#: The extensions that are on wherever they are installed, because clients of v2 expect them.
-_ON_BY_DEFAULT = ("metadefs",)
+#: The extensions that are on wherever they are installed: clients of v2 expect one, and people the other.
+_ON_BY_DEFAULT = ("metadefs", "console")
 #: The option that switches an extension on or off. The core reads it for every extension.
 _ENABLED = "enabled"
 #: The form of an extension's name, which is part of ini keys and of the name of its version table.

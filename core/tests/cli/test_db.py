@@ -121,7 +121,7 @@ def test_an_upgrade_that_changes_no_table_runs_beside_a_service_without_waiting(
 ) -> None:
     keep(database, process_seen(datetime.timedelta()))
     done = upgrade(tmp_path)
-    assert done.stdout.startswith("core: at core_4\nmetadefs: empty -> "), done.output
+    assert done.stdout.startswith("core: at core_5\nmetadefs: empty -> "), done.output
     assert "waiting" not in done.stderr
 
 

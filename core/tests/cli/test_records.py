@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from calotype.cli.manage import main
-from calotype.cli.records import print_records, show_time
+from calotype.cli.records import print_records, print_table, show_time
 from tests.support.server import INI
 
 AT = datetime.datetime(2026, 1, 31, 12, 0, 5, 7, tzinfo=datetime.UTC)
@@ -33,6 +33,25 @@ def test_a_record_that_is_not_printed_on_a_terminal_is_json_with_times_as_in_the
 
 def test_a_time_on_a_terminal_has_seconds_and_a_time_zone() -> None:
     assert show_time(AT) == "2026-01-31 12:00:05Z"
+
+
+def test_a_text_from_a_client_or_a_receiver_cannot_change_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M-01: neither by an escape sequence, nor by rich's markup."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then considers the output a terminal
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(["\x1b]0;title\x07[red]name\n[/red]\u202e"], {"name": str})
+
+    (_, row) = capsys.readouterr().out.splitlines()
+    assert row.strip() == "?]0;title?[red]name?[/red]?"
+
+
+def test_a_record_in_a_pipe_is_json_and_a_day_has_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([{"day": AT.date(), "name": "\x1b"}], {"name": str}, dict)
+
+    assert capsys.readouterr().out == '{"day": "2026-01-31", "name": "\\u001b"}\n'
 
 
 def test_fsck_prints_json_into_a_pipe_even_if_standard_error_is_a_terminal(tmp_path: Path) -> None:

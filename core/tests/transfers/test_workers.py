@@ -105,6 +105,7 @@ def test_each_kind_of_work_has_a_scope(bench):
     assert {one.name: one.scope for one in background} == {
         "heartbeat": Scope.PER_PROCESS,
         "events": Scope.PER_PROCESS,
+        "download counts": Scope.PER_PROCESS,
         "probe of database": Scope.PER_PROCESS,
         "probe of store 'memory'": Scope.PER_PROCESS,
         "jobs-0": Scope.PER_DEPLOYMENT,

@@ -117,6 +117,17 @@ def test_what_only_administrators_may_do_ends_with_3(commands: dict[str, Command
     assert commands["u1"].run("stores", "--detail").status == 3
 
 
+def test_a_refusal_says_to_whom_the_image_belongs(commands: dict[str, Command], people: People) -> None:
+    name = str(uuid.uuid4())
+    commands["u1"].file("disk.raw", b"bytes")
+    commands["u1"].ok("push", "disk.raw", name, "--visibility", "community")
+    image_id = commands["u1"].record("show", name)["id"]
+
+    refused = commands["u2"].run("rm", image_id)
+
+    assert (refused.status, f"belongs to project {people.u1.project}" in refused.err) == (3, True)
+
+
 def test_a_missing_image_ends_with_4(command: Command) -> None:
     assert command.run("show", "nothing of this name").status == 4
     assert command.run("show", str(uuid.uuid4())).status == 4
@@ -144,6 +155,8 @@ def test_a_taken_id_ends_with_6(command: Command) -> None:
         ("push", "disk.qcow2", "--disk-format", "raw"),
         ("push", "backed.qcow2"),
         ("push", "disk.raw", "--limit-rate", "fast"),
+        ("push", "disk.raw", "--disk-format", "foo"),
+        ("push", "disk.raw", "--store", "nowhere"),
         ("push", "disk.raw", "-p", "no value"),
         ("push", "-"),
         ("ls", "-r", "nowhere"),

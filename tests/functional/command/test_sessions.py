@@ -138,26 +138,40 @@ def test_parts_are_sent_at_the_same_time_and_joined(
     assert pushed["os_hash_value"] == hashlib.sha256(DATA).hexdigest()
 
 
-def sparse(path: Path) -> None:
-    """Write a disk of 100 MiB with 3 MiB of data, a hole, and blocks of zeros that are no hole."""
+def sparse(path: Path, size: int) -> int:
+    """Write a disk that is 90 % empty, with holes and blocks of zeros that are no hole; return its data."""
+    count = 0
     with path.open("wb") as file:
         file.write(DATA[: 2 * MIB])
         file.write(bytes(20 * MIB))
-        file.seek(60 * MIB)
-        file.write(DATA[:MIB])
-        file.truncate(100 * MIB)
+        for start in range(60 * MIB, size, 40 * MIB):
+            file.seek(start)
+            count += file.write(DATA[: 4 * MIB])
+        file.truncate(size)
+    return count + 2 * MIB
 
 
-def test_holes_and_blocks_of_zeros_are_not_sent(command: Command, server: Server) -> None:
-    sparse(command.folder / "disk.raw")
+@pytest.mark.parametrize("gib", [1, pytest.param(10, marks=pytest.mark.campaign)])
+def test_holes_and_blocks_of_zeros_are_neither_sent_nor_fetched(
+    command: Command, server: Server, gib: int
+) -> None:
+    disk, copy, name = command.folder / "disk.raw", command.folder / "copy.raw", unique()
+    data = sparse(disk, gib << 30)
 
     with CuttingProxy(server.port) as proxy:
         command.environ["CALOTYPE_URL"] = proxy.url
-        (pushed,) = command.record("push", "disk.raw", unique())
+        command.ok("push", "disk.raw", name)
+        sent = proxy.up_bytes
+        command.ok("pull", name, "copy.raw")
+        fetched = proxy.down_bytes
+        command.ok("rm", name)
 
-    expected = hashlib.sha256((command.folder / "disk.raw").read_bytes()).hexdigest()
-    assert (pushed["size"], pushed["os_hash_value"]) == (100 * MIB, expected)
-    assert proxy.up_bytes < 4 * MIB
+    subprocess.run(["cmp", disk, copy], check=True)
+    assert data <= sent < data + 4 * MIB
+    assert data <= fetched < data + 4 * MIB
+    assert copy.stat().st_blocks * 512 < data + 4 * MIB
+    disk.unlink()
+    copy.unlink()
 
 
 def test_a_refused_format_ends_the_session_and_leaves_no_image(command: Command, server: Server) -> None:

@@ -18,6 +18,7 @@ from tests.support.waiting import wait_for
 
 MIB = 1 << 20
 DATA = os.urandom(MIB) * 40
+STOPPED = "\nStopping …\nStopped. Run the same command again to go on.\n"
 
 
 def unique() -> str:
@@ -118,7 +119,7 @@ def test_a_pull_that_ctrl_c_stopped_goes_on(command: Command, server: Server) ->
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
 
-    assert (process.returncode, err.decode()) == (130, "Stopped. Run the same command again to go on.\n")
+    assert (process.returncode, err.decode()) == (130, STOPPED)
     assert not (command.folder / "copy.raw").exists()
     (state,) = states(command)
     missing = sum(end - start for start, end in json.loads(state.read_text())["missing"])
@@ -143,7 +144,7 @@ def test_a_push_that_ctrl_c_stopped_goes_on_with_the_same_image(command: Command
     (image,) = command.record("ls", name)
     (pushed,) = command.record("push", "disk.raw", name)
 
-    assert (process.returncode, err.decode()) == (130, "Stopped. Run the same command again to go on.\n")
+    assert (process.returncode, err.decode()) == (130, STOPPED)
     assert (pushed["id"], pushed["status"]) == (image["id"], "active")
     assert states(command) == []
 
@@ -178,6 +179,7 @@ def test_an_existing_file_is_replaced_only_on_demand(command: Command) -> None:
     refused = command.run("pull", name, "copy.raw")
 
     assert refused.status == 6
+    assert [*(command.home / ".cache" / "calotype" / "transfers").iterdir()] == []
     assert (command.folder / "copy.raw").read_bytes() == b"old"
     command.ok("pull", name, "copy.raw", "--replace")
     assert (command.folder / "copy.raw").read_bytes() == b"new"
@@ -232,7 +234,11 @@ def test_progress_is_written_as_lines_of_json(command: Command) -> None:
     result = command.ok("push", "disk.raw", name, "--progress", "json")
 
     lines = [json.loads(line) for line in result.err.splitlines()]
-    assert all(set(line) == {"transferred", "size", "elapsed", "description"} for line in lines)
+    facts = {"direction", "image", "name", "phase", "transferred", "size", "elapsed", "description"}
+    assert all(set(line) == facts for line in lines)
+    assert {(line["direction"], line["name"]) for line in lines} == {("push", name)}
+    phases = [line["phase"] for line in lines]
+    assert (phases[0], phases[-2:], "store" in phases) == ("transfer", ["verify", "done"], True)
     assert (lines[-1]["transferred"], lines[-1]["size"]) == (len(DATA), len(DATA))
 
 

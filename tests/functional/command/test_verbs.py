@@ -130,10 +130,12 @@ def test_an_image_is_shared_accepted_and_no_longer_shared(commands: Commands) ->
     (member,) = commands["u1"].record("share", name, "P2")
     assert (member["member_id"], member["status"]) == ("P2", "pending")
     assert [image["id"] for image in commands["u2"].record("ls", "--offered")] == [image_id]
-    commands["u2"].ok("share", image_id, "P2", "--accept")
+    commands["u2"].ok("share", name, "--accept")
     assert [image["id"] for image in commands["u2"].record("ls", name)] == [image_id]
     assert commands["u1"].record("share", name, "P2", "--remove") == []
     assert commands["u2"].record("ls", name) == []
+    again = commands["u1"].run("share", name, "P2", "--remove")
+    assert (again.status, "is not shared with project 'P2'" in again.err) == (4, True)
 
 
 def test_an_image_is_imported_with_its_phases(commands: Commands, web: Web) -> None:
@@ -162,6 +164,7 @@ def test_an_image_is_copied_into_another_store(commands: Commands) -> None:
     (copied,) = commands["adm"].record("copy", name, "--store", "cold")
 
     assert set(copied["stores"].split(",")) == {"fast", "cold"}
+    assert commands["adm"].record("copy", name, "--store", "cold")[0]["id"] == copied["id"]
 
 
 def test_an_image_is_copied_to_another_server_with_its_fields(

@@ -39,7 +39,7 @@ def test_without_definitions_everything_else_works(server: Server) -> None:
     assert server.get(f"/v2/images/{image['id']}").json["name"] == "a"
     assert server.get(f"/v2/images/{image['id']}/file").body == b"bytes"
     said = run_manage(["db", "current", server.ini, *server.variables]).stdout
-    assert said == "core: at core_4, newest core_4\n"
+    assert said == "core: at core_5, newest core_5\n"
     assert run_manage(["db", "check", server.ini, *server.variables]).returncode == 0
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -32,6 +33,24 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class Stopped(Exception):
     """Ctrl-C stopped a transfer. The text says how to go on."""
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Say at once that Ctrl-C has stopped the transfer in the block; raises Stopped."""
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        click.echo("\nStopping …", err=True)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped("Run the same command again to go on.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def exit_status_of(command: Callable[[], object]) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from calotype_client.cli.choices import check_choices
 from calotype_client.cli.completing import image_argument
 from calotype_client.cli.field_options import VISIBILITIES, new_image_options, read_fields
 from calotype_client.cli.images import COLUMNS
@@ -19,6 +20,7 @@ from calotype_client.cli.transfer_options import rate_option, read_options
 from calotype_client.client import Client
 from calotype_client.errors import CalotypeError, NotSupported
 from calotype_client.images import Image
+from calotype_client.transfers.progress import Subject
 from calotype_client.transfers.relay import Source, fields_of, relay
 from calotype_client.transfers.uploads import name_of
 from calotype_client.waiting import wait, wait_for_copies
@@ -57,6 +59,7 @@ def import_(session: Session, /, url: str, image: str, **given: Any) -> None:
             f"{client.host} does not let you import from URLs.",
             advice=f"Fetch the file and push it: curl -LO {url} && calotype push {path.name}",
         )
+    check_choices(client, filter(None, [given["store"]]), given["disk_format"])
     found = client.create(fields)
     try:
         client.import_from(found, url, [given["store"]] if given["store"] else ())
@@ -65,7 +68,7 @@ def import_(session: Session, /, url: str, image: str, **given: Any) -> None:
         raise
     if not given["no_wait"]:
         with shown_progress(given["progress"]) as progress:
-            progress.begin(f"import {found.label}", None)
+            progress.begin(Subject.of("import", found), None)
             found = wait(client, found, "active", progress=progress)
     show_records(session, [client.show(found).document], COLUMNS)
 
@@ -102,10 +105,15 @@ def copy(session: Session, /, image: str, **given: Any) -> None:
     if given["dry_run"]:
         show_records(session, [found.document], COLUMNS)
         return
+    check_choices(client, given["stores"])
+    missing = [store for store in given["stores"] if store not in found.stores]
+    if given["stores"] and not missing:
+        show_records(session, [found.document], COLUMNS)
+        return
     with shown_progress(given["progress"]) as progress:
         if to_stores:
-            client.copy_to_stores(found, given["stores"])
-            progress.begin(f"copy {found.label}", None)
+            client.copy_to_stores(found, missing)
+            progress.begin(Subject.of("copy", found), None)
             copied = found if given["no_wait"] else wait_for_copies(client, found, progress=progress)
         else:
             copied = _copy_to_server(session, client, found, given, progress)

@@ -12,6 +12,7 @@ import click
 from calotype_client.cli.output import show_records
 from calotype_client.cli.session import Session, output_options, pass_session
 from calotype_client.client import Client
+from calotype_client.errors import NotAuthenticated
 from calotype_client.profiles.clouds import profile_of
 from calotype_client.profiles.profile import check_url
 from calotype_client.profiles.remotes import Remotes
@@ -52,7 +53,13 @@ def login(session: Session, /, url: str, **given: Any) -> None:
     if given["insecure"]:
         cloud["verify"] = False
     with Client(profile_of(given["name"], cloud)) as client:
-        next(client.images(limit=1), None)  # a wrong URL or token is noticed now
+        try:
+            next(client.images(limit=1), None)  # a wrong URL or token is noticed now
+        except NotAuthenticated as error:
+            error.advice = (
+                "Check the token." if token else "This server asks for a token: leave out --no-token."
+            )
+            raise
     remotes.add(given["name"], cloud)
     kept = "with a token" if token else "without a token"
     click.echo(

@@ -7,17 +7,18 @@ import json
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
 
 from calotype_client.cli.printing import human_size, printable
-from calotype_client.transfers.progress import SILENT, Progress
+from calotype_client.transfers.progress import SILENT, Progress, Subject
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-#: Seconds between two updates.
-_BAR, _LINE = 0.1, 0.5
+#: Seconds between two updates, and the updates over which the rate is measured.
+_BAR, _LINE, _SAMPLES = 0.1, 0.5, 50
 #: Widths below which a line shows only what matters most, and above which the bar fills the line.
 _NARROW, _WIDE = 70, 120
 
@@ -42,7 +43,7 @@ def shown_progress(kind: str) -> Iterator[Progress]:
     elif kind == "json":
         lines = _Lines()
         yield lines
-        lines.write()
+        lines.phase("done", str(lines.subject))
     else:
         yield SILENT
 
@@ -53,27 +54,61 @@ class _Counting:
     def __init__(self, pause: float):
         self._pause = pause
         self._lock = threading.Lock()
-        self._began = self._shown_at = time.monotonic()
-        self.description = ""
+        self.subject = Subject("", None)
+        self.began = self._shown_at = self.phase_began = time.monotonic()
+        self.phase_name, self.description = "transfer", ""
         self.size: int | None = None
-        self.transferred = 0
+        #: Bytes that the other end has, and those of them that were really transferred.
+        self.transferred = self.moved = 0
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_SAMPLES)
 
-    def begin(self, description: str, size: int | None) -> None:
+    def begin(self, subject: Subject, size: int | None) -> None:
         """Begin a transfer."""
-        self._began = time.monotonic()
-        self.description, self.size, self.transferred = description, size, 0
+        self.subject, self.size, self.transferred, self.moved = subject, size, 0, 0
+        self.began = time.monotonic()
+        self._samples.append((self.began, 0))
+        self._transfer()
         self.show()
 
     def advance(self, count: int) -> None:
         """Count bytes, and show them from time to time."""
+        self._count(count, count)
+
+    def skip(self, count: int) -> None:
+        """Count bytes that need no transfer, so that the rate does not contain them."""
+        self._count(count, 0)
+
+    def _count(self, count: int, moved: int) -> None:
         with self._lock:
             self.transferred += count
+            self.moved += moved
             now = time.monotonic()
             is_due = now - self._shown_at >= self._pause or self.transferred == self.size
             if is_due:
                 self._shown_at = now
+                self._samples.append((now, self.moved))
         if is_due:
+            self._transfer()
             self.show()
+
+    def phase(self, name: str, description: str) -> None:
+        """Show what happens now instead of a transfer."""
+        if description != self.description:
+            self.phase_began = time.monotonic()
+        self.phase_name, self.description = name, description
+        self.show()
+
+    def _transfer(self) -> None:
+        self.phase_name, self.description, self.phase_began = "transfer", str(self.subject), self.began
+
+    @property
+    def rate(self) -> int:
+        """Return the bytes in a second: lately, or of the whole transfer when it is complete."""
+        began, before = self._samples[0]
+        end, moved = time.monotonic(), self.moved
+        if self.transferred == self.size:
+            (began, before), (end, moved) = (self.began, 0), self._samples[-1]
+        return max(0, int((moved - before) / max(end - began, _BAR)))
 
     def show(self) -> None:
         """Show the state."""
@@ -81,33 +116,28 @@ class _Counting:
 
 
 class _Lines(_Counting):
-    """Lines of JSON with `transferred`, `size`, `elapsed` and `description`."""
+    """Lines of JSON about the state."""
 
     def __init__(self) -> None:
         super().__init__(_LINE)
 
-    def phase(self, description: str) -> None:
-        """Write a line about what happens now."""
-        self.description = description
-        self.show()
-
     def show(self) -> None:
         """Write a line."""
-        self.write()
-
-    def write(self) -> None:
-        """Write a line."""
         line = {
+            "direction": self.subject.direction,
+            "image": self.subject.image_id,
+            "name": self.subject.name,
+            "phase": self.phase_name,
             "transferred": self.transferred,
             "size": self.size,
-            "elapsed": round(time.monotonic() - self._began, 3),
+            "elapsed": round(time.monotonic() - self.began, 3),
             "description": self.description,
         }
         click.echo(json.dumps(line), err=True)
 
 
 class _Bar(_Counting):
-    """A bar with bytes, rate and time left, and below it what the server does."""
+    """A bar with bytes, rate and time left, or a spinner with what the server does and for how long."""
 
     def __init__(self) -> None:
         super().__init__(_BAR)
@@ -119,70 +149,98 @@ class _Bar(_Counting):
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self.show()  # the last line says what was transferred, not what was done at its end
+            self._transfer()  # the last line says what was transferred, not what was done at its end
+            self.show()
             self._bar.stop()
 
-    def begin(self, description: str, size: int | None) -> None:
+    def begin(self, subject: Subject, size: int | None) -> None:
         """Begin a bar."""
         from rich.console import Console
         from rich.progress import Progress as RichProgress
 
         console = Console(stderr=True, highlight=False)
-        columns = _columns(console.width) if size is not None else _columns_without_size()
-        self._bar = RichProgress(*columns, console=console, refresh_per_second=8)
-        self._task = self._bar.add_task(_words(description), total=size)
+        self._transferring, self._waiting = _columns(self, console.width), _waiting_columns(self)
+        self._bar = RichProgress(*self._waiting, console=console, refresh_per_second=8)
+        self._task = self._bar.add_task("", total=size)
+        super().begin(subject, size)
         self._bar.start()
-        super().begin(description, size)
-
-    def phase(self, description: str) -> None:
-        """Show what happens now instead of what is transferred."""
-        if self._bar is not None:
-            self._bar.update(self._task, description=_words(description))
 
     def show(self) -> None:
         """Update the bar."""
         if self._bar is not None:
-            self._bar.update(
-                self._task, description=_words(self.description), completed=max(0, self.transferred)
-            )
+            is_transfer = self.phase_name == "transfer" and self.size is not None
+            self._bar.columns = self._transferring if is_transfer else self._waiting
+            self._bar.update(self._task, completed=max(0, self.transferred))
+
+    @property
+    def amount(self) -> str:
+        """Return the bytes that were transferred, and of how many."""
+        done = human_size(max(0, self.transferred))
+        return done if self.size is None else f"{done} of {human_size(self.size)}"
+
+    @property
+    def share(self) -> str:
+        """Return the share that was transferred, in per cent."""
+        return f"{100 * self.transferred // max(1, self.size or 0)} %"
+
+    @property
+    def speed(self) -> str:
+        """Return the rate for people, or nothing if no bytes were transferred."""
+        return f"{human_size(self.rate)}/s" if self.moved > 0 else ""
+
+    @property
+    def left(self) -> str:
+        """Return the minutes and seconds that are left at this rate, or that it took."""
+        if self.transferred == self.size:
+            return _clock(self._samples[-1][0] - self.began)
+        return _clock(((self.size or 0) - self.transferred) / self.rate) if self.rate else ""
+
+    @property
+    def elapsed(self) -> str:
+        """Return the minutes and seconds since the phase began."""
+        return _clock(time.monotonic() - self.phase_began)
 
 
-def _columns(width: int) -> list[Any]:
-    from rich.progress import BarColumn, DownloadColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.table import Column
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 
-    words = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+
+def _columns(bar: _Bar, width: int) -> list[Any]:
+    """Return the columns of a transfer."""
+    from rich.progress import BarColumn
+
+    words = _column(lambda: bar.description, is_wide=True)
     if width < _NARROW:
-        return [words, TaskProgressColumn(), _rate()]
+        return [words, _column(lambda: bar.share), _column(lambda: bar.speed)]
     return [
         words,
-        BarColumn(bar_width=None if width > _WIDE else 14),
-        DownloadColumn(binary_units=True),
-        _rate(),
-        TimeRemainingColumn(compact=True),
+        BarColumn(bar_width=None if width > _WIDE else 12),
+        _column(lambda: bar.amount),
+        _column(lambda: bar.speed),
+        _column(lambda: bar.left),
     ]
 
 
-def _columns_without_size() -> list[Any]:
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+def _waiting_columns(bar: _Bar) -> list[Any]:
+    """Return the columns of a phase, and of a transfer of unknown length."""
+    return [
+        _column(lambda: "-\\|/"[int(time.monotonic() * 8) % 4]),
+        _column(lambda: bar.description, is_wide=True),
+        _column(lambda: bar.speed if bar.phase_name == "transfer" else ""),
+        _column(lambda: bar.elapsed),
+    ]
 
-    return [SpinnerColumn("line"), TextColumn("{task.description}"), _rate(), TimeElapsedColumn()]
 
-
-def _rate() -> Any:
-    """Return a column with the bytes in a second, in the units of the other columns."""
+def _column(words: Callable[[], str], *, is_wide: bool = False) -> Any:
+    """Return a column that shows these words, and takes the rest of the line if it is wide."""
     from rich.progress import ProgressColumn, Task
+    from rich.table import Column
     from rich.text import Text
 
-    class Rate(ProgressColumn):
+    class Words(ProgressColumn):
         def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{human_size(int(speed))}/s" if speed else "")
+            return Text(printable(words()))
 
-    return Rate()
-
-
-def _words(description: str) -> str:
-    from rich.markup import escape
-
-    return escape(printable(description))
+    return Words(Column(ratio=1 if is_wide else None, no_wrap=True, overflow="ellipsis"))

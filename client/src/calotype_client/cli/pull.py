@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from calotype_client.cli.completing import image_argument
-from calotype_client.cli.failures import Stopped
+from calotype_client.cli.failures import resumable
 from calotype_client.cli.output import show_record
 from calotype_client.cli.printing import printable
 from calotype_client.cli.progress import progress_option, shown_progress
@@ -20,7 +20,7 @@ from calotype_client.client import Client
 from calotype_client.images import Image
 from calotype_client.transfers.digests import StreamDigest, check_digest
 from calotype_client.transfers.options import TransferOptions
-from calotype_client.transfers.progress import Progress
+from calotype_client.transfers.progress import Progress, Subject
 
 #: What a file name that an image's name becomes does not contain: separators, and what hides or hurts.
 _UNFIT = re.compile(r"[/\\\0-\x1f\x7f]+|^[.\s]+|[.\s]+$")
@@ -63,10 +63,8 @@ def pull(session: Session, /, image: str, file: str, **given: Any) -> None:
         if file == "-":
             _to_stdout(client, found, read_options(given), progress)
             return
-        try:
+        with resumable():
             client.pull(found, path, read_options(given), progress)
-        except KeyboardInterrupt:
-            raise Stopped("Run the same command again to go on.") from None
     show_record(session, {"id": found.id, "file": str(path), "size": found.size}, ("id", "file"))
 
 
@@ -79,7 +77,7 @@ def file_name(image: Image) -> str:
 
 def _to_stdout(client: Client, image: Image, options: TransferOptions, progress: Progress) -> None:
     digest = StreamDigest(image.hash_algorithm or "sha256")
-    progress.begin(f"pull {image.label}", image.size)
+    progress.begin(Subject.of("pull", image), image.size)
     for block in digest.following(client.stream(image, options, progress)):
         sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from calotype_client.changes import ImageFields
-from calotype_client.cli.failures import Stopped
+from calotype_client.cli.choices import check_choices
+from calotype_client.cli.failures import resumable
 from calotype_client.cli.field_options import new_image_options, read_fields
 from calotype_client.cli.images import COLUMNS
 from calotype_client.cli.output import show_record, show_records
@@ -23,7 +24,7 @@ from calotype_client.formats import HEAD, inspect
 from calotype_client.lookup import named
 from calotype_client.transfers.options import TransferOptions
 from calotype_client.transfers.pacing import RateLimit
-from calotype_client.transfers.progress import Progress
+from calotype_client.transfers.progress import Progress, Subject
 from calotype_client.transfers.push import plan
 from calotype_client.transfers.uploads import name_of
 
@@ -59,6 +60,7 @@ def push(session: Session, /, file: str, image: str, **given: Any) -> None:
     if given["dry_run"]:
         show_record(session, plan(Path(file), fields, read_options(given)), ("name", "disk_format", "size"))
         return
+    check_choices(reference.client, filter(None, [given["store"]]), given["disk_format"])
     name = fields.name or name_of(Path(file))
     if any(named(reference.client, name, {"status": "active"})):
         click.echo(f"Note: there is already an image {name!r}. Only ids tell them apart.", err=True)
@@ -66,10 +68,8 @@ def push(session: Session, /, file: str, image: str, **given: Any) -> None:
         if file == "-":
             found = _push_stdin(reference.client, fields, read_options(given), progress)
         else:
-            try:
+            with resumable():
                 found = reference.client.push(file, fields, read_options(given), progress)
-            except KeyboardInterrupt:
-                raise Stopped("Run the same command again to go on.") from None
     show_records(session, [found.document], COLUMNS)
 
 
@@ -80,7 +80,7 @@ def _push_stdin(client: Client, fields: ImageFields, options: TransferOptions, p
     if not head:
         raise click.UsageError("The standard input is empty.")
     found = inspect(head, fields.disk_format, fields.container_format)
-    progress.begin(f"push {fields.name}", None)
+    progress.begin(Subject("push", fields.name), None)
     return client.push_stream(_blocks(head, options, progress), replace(fields, disk_format=found), options)
 
 

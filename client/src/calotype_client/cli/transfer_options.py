@@ -20,7 +20,7 @@ def rate_option(command: Command) -> Command:
         "rate",
         metavar="RATE",
         callback=_read_rate,
-        help="Most bytes in a second, such as 20M.",
+        help="Most bytes in a second, such as 20M, which are 20 MiB.",
     )(command)
 
 

@@ -18,6 +18,7 @@ from calotype_client.cli.session import Session, output_options, pass_session, r
 from calotype_client.client import Client
 from calotype_client.errors import CalotypeError, NotSupported
 from calotype_client.images import STATUSES
+from calotype_client.transfers.progress import Subject
 from calotype_client.waiting import Event, changes, events, wait
 
 
@@ -43,7 +44,7 @@ def wait_(session: Session, /, image: str, status: str, timeout: float | None, p
     """
     client, found = session.find(image)
     with shown_progress(progress) as shown:
-        shown.begin(f"wait for {found.label}", None)
+        shown.begin(Subject.of("wait", found), None)
         found = wait(client, found, status, timeout, shown)
     show_records(session, [found.document], COLUMNS)
 

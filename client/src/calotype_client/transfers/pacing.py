@@ -52,5 +52,5 @@ class Patience:
             error.advice = "Run the same command again to go on."
             raise error
         pause = min(_LONGEST, _FIRST * 2 ** (self._failures - 1))
-        self._progress.phase(f"{error.message} Trying again in {pause:g} s")
+        self._progress.phase("retry", f"{error.message} Trying again in {pause:g} s")
         time.sleep(pause)

@@ -16,7 +16,7 @@ from calotype_client.transfers.digests import FileDigest, check_digest
 from calotype_client.transfers.options import TransferOptions
 from calotype_client.transfers.pacing import Patience, RateLimit
 from calotype_client.transfers.partfile import PartFile
-from calotype_client.transfers.progress import Progress
+from calotype_client.transfers.progress import Progress, Subject
 from calotype_client.transfers.ranges import Range, RangeSet
 from calotype_client.transfers.state import TransferState
 from calotype_client.transfers.workers import Workers
@@ -115,13 +115,13 @@ class Download:
     def run(self, state: TransferState, missing: RangeSet) -> None:
         """Fetch what is missing, and verify the whole; raises CalotypeError."""
         self._state, self._missing, self._unclaimed = state, missing, RangeSet(missing)
-        self._progress.begin(f"pull {self._image.label}", self._image.size)
-        self._progress.advance(self._size - missing.total)
+        self._progress.begin(Subject.of("pull", self._image), self._image.size)
+        self._progress.skip(self._size - missing.total)
         algorithm = self._image.hash_algorithm or "sha256"
         self._digest = FileDigest(self._part.descriptor, self._size, algorithm)
         try:
             self._fetch_all()
-            self._progress.phase(f"verify {self._image.label}")
+            self._progress.phase("verify", f"verify {self._image.label}")
             check_digest(self._image, self._digest.result())
         finally:
             self._digest.stop()
@@ -135,7 +135,7 @@ class Download:
         except _NoRanges:
             self._workers, self._connections = Workers(), 1
             with self._lock:
-                self._progress.advance(self._missing.total - self._size)
+                self._progress.skip(self._missing.total - self._size)
                 self._missing = RangeSet([(0, self._size)])
                 self._unclaimed = RangeSet(self._missing)
             self._workers.run([self._work])

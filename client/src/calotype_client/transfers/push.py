@@ -14,7 +14,7 @@ from calotype_client.service import ImageService
 from calotype_client.transfers import tus, whole
 from calotype_client.transfers.digests import FileDigest, StreamDigest, check_digest
 from calotype_client.transfers.options import TransferOptions
-from calotype_client.transfers.progress import Progress
+from calotype_client.transfers.progress import Progress, Subject
 from calotype_client.transfers.segments import segments
 from calotype_client.transfers.sources import SourceFile
 from calotype_client.transfers.state import TransferState
@@ -81,11 +81,11 @@ def _begin(
 
 def _transfer(upload: Upload, image: Image, state: TransferState) -> Image:
     """Send the bytes in the best way that the server offers, and return the verified image."""
-    upload.progress.begin(f"push {image.label}", upload.source.size)
+    upload.progress.begin(Subject.of("push", image), upload.source.size)
     if image.status == "active" or not tus.send(upload, image, state):
         whole.send(upload, image)
     upload.source.check_unchanged()
-    upload.progress.phase(f"verify {image.label}")
+    upload.progress.phase("verify", f"verify {image.label}")
     stored = upload.service.show(image)
     if stored.status != "active":
         reason = stored.status_reason or "the server gave no reason"

@@ -12,7 +12,7 @@ from calotype_client.service import ImageService
 from calotype_client.transfers.digests import StreamDigest, check_digest
 from calotype_client.transfers.options import TransferOptions
 from calotype_client.transfers.pacing import Patience
-from calotype_client.transfers.progress import Progress
+from calotype_client.transfers.progress import Progress, Subject
 from calotype_client.transfers.pull import check_active, stream
 from calotype_client.transfers.uploads import remove, settled_status, usual_algorithm
 from calotype_client.transport.transport import path_of
@@ -61,7 +61,7 @@ def relay(source: Source, other: ImageService, fields: ImageFields | None = None
     image = source.image
     check_active(image)
     copy = other.create(fields or fields_of(image))
-    source.progress.begin(f"copy {image.label}", image.size)
+    source.progress.begin(Subject.of("copy", image), image.size)
     try:
         digests = _send(source, other, copy)
         stored = other.show(copy)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from calotype_client.transfers.ranges import Range
 from calotype_client.transfers.sources import BLOCK, SourceFile
 
-#: Most bytes of a segment with data, which one request sends, and of zeros, which a server writes at once.
-DATA_MAX, ZEROS_MAX = 256 << 20, 64 << 20
+#: Most bytes of a segment with data, which one request sends, and of zeros, which a server writes at once. At
+#: the end of each request, the sender waits until the server has stored all of it.
+DATA_MAX, ZEROS_MAX = 512 << 20, 64 << 20
 #: The beginning of a block that is looked at first, because few blocks begin with zeros but are not empty.
 _GLANCE = 4096
 _ZEROS = bytes(BLOCK)

@@ -14,7 +14,10 @@ from calotype_client.errors import Conflict, SettingsError
 from calotype_client.formats import HEAD
 from calotype_client.transfers.ranges import Range
 
+#: Size of the blocks that may be left out if they are zeros, in bytes.
 BLOCK = 1 << 20
+#: Size of the blocks in which a file is sent: such a block stays in the processor's cache until it is sent.
+_SENT = 256 << 10
 
 
 class SourceFile:
@@ -52,7 +55,7 @@ class SourceFile:
         Raises:
             Conflict: the file has become shorter.
         """
-        view = memoryview(bytearray(BLOCK))
+        view = memoryview(bytearray(_SENT))
         while start < end:
             try:
                 count = os.preadv(self.descriptor, [view[: end - start]], start)

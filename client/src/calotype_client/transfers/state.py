@@ -52,6 +52,8 @@ class TransferState:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._path.exists():  # nothing to go on with, so no other process needs the lock
+            self._path.with_suffix(".lock").unlink(missing_ok=True)
         self._release()
 
     def save(self, **data: Any) -> None:

@@ -54,7 +54,7 @@ def send(upload: Upload, image: Image, state: TransferState) -> bool:
         return True
     workers = Workers()
     workers.run(_Sender(upload, part, workers).run for part in parts)
-    upload.progress.phase(f"join the parts of {image.label}")
+    upload.progress.phase("join", f"The server joins the parts of {image.label}")
     headers = {**_metadata(upload, image), "Upload-Concat": "final;" + " ".join(part.path for part in parts)}
     upload.service.transport.call("POST", _UPLOADS, headers={**_VERSION, **headers}, wait=_FINISHED)
     return True
@@ -154,7 +154,7 @@ class _Sender:
             raise NotFound(
                 "The server has given up the upload.", advice="Run the command again to begin anew."
             )
-        self._move(self._part.start + offset)
+        self._move(self._part.start + offset, by_sending=False)
         return self._position
 
     def _append(self, segment: Segment) -> None:
@@ -166,7 +166,7 @@ class _Sender:
             answer = transport.call("PATCH", self._part.path, headers=zeros, wait=_FINISHED)
             self._takes_zeros = answer.headers.get("upload-offset") == f"{segment.end - self._part.start}"
             if self._takes_zeros:
-                self._move(segment.end)
+                self._move(segment.end, by_sending=False)
                 return
         headers["Content-Length"] = length
         transport.send("PATCH", self._part.path, self._body(segment), headers)
@@ -176,7 +176,8 @@ class _Sender:
             yield block
             self._move(self._position + len(block))
 
-    def _move(self, position: int) -> None:
+    def _move(self, position: int, *, by_sending: bool = True) -> None:
         """Report the bytes up to a position, or take back what the server has not got."""
-        self._upload.advance(position - self._position)
+        count = position - self._position
+        self._upload.advance(count, is_sent=by_sending or count < 0)
         self._position = position

@@ -51,13 +51,15 @@ class Upload:
             self._rate.take(len(block))
             yield block
 
-    def advance(self, count: int) -> None:
-        """Note that the server has more bytes, or fewer than was thought."""
+    def advance(self, count: int, *, is_sent: bool = True) -> None:
+        """Note that the server has more bytes, or fewer than was thought; not all of them have to be sent."""
         with self._lock:
             self._done += count
             done = self._done
         self.digest.allow(done + _AHEAD)
-        self.progress.advance(count)
+        (self.progress.advance if is_sent else self.progress.skip)(count)
+        if done == self.source.size:
+            self.progress.phase("store", "The server checks and stores the image")
 
 
 def connections_for(upload: Upload) -> int:

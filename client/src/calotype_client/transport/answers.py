@@ -17,7 +17,7 @@ _MOST = 500
 _LOGIN = "Log in with a token: calotype login URL, or set CALOTYPE_TOKEN."
 _KINDS: dict[int, tuple[type[errors.CalotypeError], str | None]] = {
     401: (errors.NotAuthenticated, _LOGIN),
-    403: (errors.NotAllowed, None),
+    403: (errors.NotAllowed, "Your role does not permit this: ask an administrator."),
     404: (errors.NotFound, None),
     409: (errors.Conflict, None),
     410: (errors.Conflict, None),

@@ -85,7 +85,7 @@ def current(settings: Settings) -> None:
             click.echo(f"{branch.name}: at {at}, newest {branch.newest}")
 
 
-@db.command("new-id")
+@db.command("new-id", short_help="Give the database a new database id.")
 @takes_settings()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def new_id(settings: Settings, yes: bool) -> None:

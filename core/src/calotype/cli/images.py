@@ -17,7 +17,7 @@ def images() -> None:
     """Restore single images."""
 
 
-@images.command()
+@images.command(short_help="Restore a deleted image within its grace period.")
 @takes_settings(takes_word("image_id", "ID"))
 def undelete(settings: Settings, image_id: str) -> None:
     """Restore a deleted image within its grace period (calotype.delete_grace)."""
@@ -29,7 +29,7 @@ def undelete(settings: Settings, image_id: str) -> None:
     click.echo(f"{image.id} is {image.status} again")
 
 
-@images.command()
+@images.command(short_help="Put the good copies of an image back into service.")
 @takes_settings(takes_word("image_id", "ID"))
 def unquarantine(settings: Settings, image_id: str) -> None:
     """Read all copies of an image now, and put the good ones back into service.
@@ -47,7 +47,7 @@ def unquarantine(settings: Settings, image_id: str) -> None:
         raise click.exceptions.Exit(1)
 
 
-@click.command()
+@click.command(short_help="End abandoned uploads, and remove deleted bytes, once.")
 @takes_settings()
 def sweep(settings: Settings) -> None:
     """End abandoned uploads and remove bytes that are pending delete, once. Cron can run this.

@@ -1,10 +1,10 @@
-"""`calotype-manage init`: write a directory from which an installed server starts without a checkout."""
+"""`calotype-manage init`: write a folder in which an installed service starts, without a checkout."""
 
 from __future__ import annotations
 
-import importlib.resources
-import shlex
+import getpass
 import shutil
+import sysconfig
 from pathlib import Path
 
 import click
@@ -13,72 +13,52 @@ from calotype.cli.ini import Refusal, load_settings
 from calotype.config.interpolation import SettingsError
 from calotype.identity.token_file import TokenFile, TokensNotWritten
 
-#: The user and the project of the first token.
-_FIRST = "admin"
-_INI = "calotype.ini"
+#: The line of the ini file that this command switches on.
+_OFF = "# calotype.identity = tokens"
+#: What an operator copies from `share/calotype` for a real service.
+_EXAMPLES = ("production.ini", "calotype.service", "nginx.conf")
 
 
-@click.command()
+@click.command(short_help="Write a folder with an ini file and a token.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-def init(folder: Path) -> None:
-    """Write a working directory: an ini file, and a token of an administrator.
+@click.option(
+    "--examples", is_flag=True, help="Also write production.ini, a systemd unit and a site for nginx."
+)
+def init(folder: Path, examples: bool) -> None:
+    """Write an ini file, a folder for data, and a token of an administrator into DIR, which must be empty.
 
-    DIR must be new or empty. `pserve DIR/calotype.ini` then starts a service on a loopback address, with
-    SQLite and a file store below DIR/data. The token is printed once, and only its hash is stored.
+    The service in DIR uses SQLite and a store of files, and serves on the loopback
+    address. The token is printed once.
     """
-    made = _make(folder)
-    ini = folder / _INI
+    share = Path(sysconfig.get_path("data"), "share", "calotype")
+    if not (share / "calotype.ini").is_file():
+        raise Refusal(
+            f"there is no {share / 'calotype.ini'}, which the distribution calotype brings: install it"
+        )
     try:
-        ini.write_text(_template(), encoding="utf-8")
-        # Read the file as the server will, because a path may contain characters that ini files do not allow.
-        tokens = TokenFile(load_settings(str(ini), {}).tokens_path())
-        token = tokens.add(_FIRST, _FIRST, ("admin", "member"))
-    except BaseException as error:
-        _remove(folder, made)
-        if isinstance(error, OSError):
-            raise _unwritable(folder, error) from error
-        if isinstance(error, SettingsError | TokensNotWritten):
-            raise Refusal(str(error)) from error
-        raise
-    click.echo(f"{folder} has {_INI} and a token of the user '{_FIRST}', which is not shown again:\n")
-    click.echo(f"  {token}\n\nStart the service, then store an image from another terminal:\n")
-    click.echo(f"  pserve {shlex.quote(str(ini))}")
-    click.echo(
-        "  curl -X POST -T FILE http://127.0.0.1:9292/images -H 'X-Auth-Token: TOKEN' \\\n"
-        "    -H 'Content-Type: application/octet-stream' -H 'x-image-meta-name: NAME'"
-    )
-
-
-def _make(folder: Path) -> bool:
-    """Make the directory if it does not exist, and return whether it was made."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    else:
-        return True
-    try:
+        folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise Refusal(f"{folder} is not empty, and nothing was changed in it: name a new directory")
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    return False
+            raise Refusal(f"{folder} is not empty: name a new folder")
+        _write(folder, share, examples)
+        token = _add_token(folder / "calotype.ini")
+    except (OSError, SettingsError, TokensNotWritten) as error:
+        raise Refusal(f"{folder} cannot be set up: {error}") from error
+    click.echo(f"Token of an administrator, which is never shown again: {token}")
+    click.echo(f"Start the service: pserve {folder / 'calotype.ini'}")
 
 
-def _remove(folder: Path, made: bool) -> None:
-    """Remove what the command wrote: everything in the directory, because it was empty before."""
-    for entry in (folder / _INI, folder / "data"):
-        shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink(missing_ok=True)
-    if made:
-        folder.rmdir()
+def _write(folder: Path, share: Path, examples: bool) -> None:
+    """Write the files, and create the folder for data, which only its owner may enter."""
+    text = (share / "calotype.ini").read_text()
+    if _OFF not in text:
+        raise Refusal(f"{share / 'calotype.ini'} was changed: it has no line '{_OFF}'")
+    (folder / "calotype.ini").write_text(text.replace(_OFF, _OFF.removeprefix("# ")))
+    (folder / "var").mkdir(mode=0o700)
+    for name in _EXAMPLES if examples else ():
+        shutil.copyfile(share / name, folder / name)
 
 
-def _template() -> str:
-    file = importlib.resources.files("calotype.cli") / "templates" / "init" / f"{_INI}.template"
-    return file.read_text(encoding="utf-8")
-
-
-def _unwritable(folder: Path, error: OSError) -> Refusal:
-    return Refusal(f"cannot write to {folder}: {error.strerror}")
+def _add_token(ini: Path) -> str:
+    """Create a token for the operating system's user, and return its text."""
+    settings = load_settings(str(ini), {})
+    return TokenFile(settings.tokens_path()).add(getpass.getuser(), "default", ("admin",))

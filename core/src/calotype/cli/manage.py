@@ -1,6 +1,6 @@
 """The `calotype-manage` command: the operator's commands besides running the server.
 
-Every command except `new` takes an ini file, followed by the same variables as `pserve`:
+Every command except `init` and `new` takes an ini file, followed by the same variables as `pserve`:
 `calotype-manage stores calotype.ini data_dir=/srv/ct`.
 """
 
@@ -12,11 +12,13 @@ import click
 
 from calotype.cli.audit import audit
 from calotype.cli.db import db
+from calotype.cli.doctor import doctor
 from calotype.cli.findings import findings
 from calotype.cli.fsck import fsck
 from calotype.cli.images import images, sweep
 from calotype.cli.init import init
 from calotype.cli.new import new
+from calotype.cli.overviews import failures, pending, processes, transfers, unused, usage
 from calotype.cli.scrub import scrub
 from calotype.cli.stores import stores
 from calotype.cli.tokens import token
@@ -48,4 +50,11 @@ main.add_command(findings)
 main.add_command(scrub)
 main.add_command(audit)
 main.add_command(webhooks)
+main.add_command(doctor)
+main.add_command(transfers)
+main.add_command(failures)
+main.add_command(usage)
+main.add_command(unused)
+main.add_command(pending)
+main.add_command(processes)
 main.add_command(new)

@@ -65,7 +65,7 @@ def _takes_name_and_folder(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("name")(into(command))
 
 
-@new.command()
+@new.command(short_help="Write calotype-store-NAME, a store driver.")
 @_takes_name_and_folder
 def store(name: str, folder: Path | None) -> None:
     """Write calotype-store-NAME, a driver that keeps images as files until you change it.
@@ -76,7 +76,7 @@ def store(name: str, folder: Path | None) -> None:
     _write(STORE, name, folder)
 
 
-@new.command()
+@new.command(short_help="Write calotype-NAME, an extension.")
 @_takes_name_and_folder
 def extension(name: str, folder: Path | None) -> None:
     """Write calotype-NAME, an extension that keeps a text on each image until you change it.

@@ -13,7 +13,7 @@ from calotype.database.database import Database
 from calotype.database.scrubs import Scrub
 
 
-@click.group()
+@click.group(short_help="Show, run and resume the scrubber.")
 def scrub() -> None:
     """Control the scrubber, which reads stored copies again to find damaged ones."""
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import click
-from pydantic import ByteSize
 from rich.console import Console
 from rich.markup import escape
 
 from calotype.app import open_stores
 from calotype.checks import prepare_schema
 from calotype.cli.ini import Refusal, takes_settings
+from calotype.cli.records import show_size
 from calotype.config.interpolation import SettingsError
 from calotype.config.messages import counted, did_you_mean, with_arguments
 from calotype.config.private_files import this_user
@@ -26,18 +27,21 @@ from calotype.database.opening import open_database
 from calotype.extensions import load_extensions
 from calotype.identity.exposure import find_exposed
 from calotype.identity.token_file import find_missing_tokens
+from calotype.model.overviews import Held
+from calotype.operations.stores import Fullness
 from calotype.stores.abilities import DirectUrl, External, Listing, LocalFiles, Parts
 from calotype.stores.catalog import Catalog
 from calotype.stores.checked import CheckedStore
 from calotype.stores.contract import WritableStore
 from calotype.stores.errors import ConfigurationError, Misconfigured, StoreError, for_operators
 from calotype.stores.probe import probe
+from calotype.stores.values import StoreInfo
 from calotype.transfers.fsck.absent import find_unreadable
 from calotype.transfers.markers import PlaceState
 from calotype.transfers.places import Place, Places
 
 
-@click.command()
+@click.command(short_help="Show the stores, and whether each can be used.")
 @takes_settings()
 @click.option(
     "--check",
@@ -70,8 +74,20 @@ from calotype.transfers.places import Place, Places
     help="With --claim: do not ask. With --create: create the place even if the database has images in "
     "the store.",
 )
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print how full each store is, and whether it answers, as a JSON object on each line.",
+)
 def stores(
-    settings: Settings, probing: bool, created: str | None, claimed: str | None, owner: str | None, yes: bool
+    settings: Settings,
+    probing: bool,
+    created: str | None,
+    claimed: str | None,
+    owner: str | None,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Show the stores: driver, abilities, options, state, and which database their places belong to.
 
@@ -97,7 +113,10 @@ def stores(
             _create(catalog, places, created, afresh=yes)
         if places is not None and claimed is not None:
             _claim(catalog, places, claimed, owner, asking=not yes)
-        works = _show_all(settings, catalog, places, probing=probing)
+        if as_json:
+            works = _print_fullness(catalog, places)
+        else:
+            works = _show_all(settings, catalog, places, probing=probing)
     if unreadable is not None:
         raise unreadable
     if not works:
@@ -215,6 +234,8 @@ def _show_all(settings: Settings, catalog: Catalog, places: Places | None, *, pr
         rows["state"] = [with_arguments(error or "reachable", settings.arguments)]
         if not error:
             rows["room"] = [_room(store)]
+        if places:
+            rows["holds"] = [_held(places.database.overviews.held(name))]
         steps = list(probe(store)) if probing and not error else []
         for step in steps:
             rows[step.name] = [step.error or "ok"]
@@ -251,8 +272,40 @@ def _room(store: CheckedStore) -> str:
     except StoreError as error:
         return for_operators(error)
     named = {"capacity": room.capacity, "free": room.free, "largest image": room.largest}
-    known = {name: ByteSize(size).human_readable() for name, size in named.items() if size is not None}
-    return ", ".join(f"{name} {size}" for name, size in known.items()) or "not known"
+    known = [f"{name} {show_size(size)}" for name, size in named.items() if size is not None]
+    if Fullness(room, Held()).is_nearly_full:
+        known.append("nearly full")
+    return ", ".join(known) or "not known"
+
+
+def _held(held: Held) -> str:
+    """Return what the store holds, as far as the database knows."""
+    return f"{counted(held.copies, 'copy', 'copies')} of images, {show_size(held.bytes)}"
+
+
+def _print_fullness(catalog: Catalog, places: Places | None) -> bool:
+    """Print a JSON object for each store that is on; return whether all of them work."""
+    works = True
+    for name, entry in catalog.entries.items():
+        reason, room = _check(entry.store), StoreInfo()
+        with contextlib.suppress(StoreError):
+            room = room if reason else entry.store.info()
+        held = places.database.overviews.held(name) if places else None
+        record = {
+            "name": name,
+            "driver": entry.driver.name,
+            "default": name == catalog.default,
+            "reachable": reason is None,
+            "reason": reason,
+            "capacity": room.capacity,
+            "free": room.free,
+            "nearly_full": Fullness(room, held or Held()).is_nearly_full,
+            "copies": held and held.copies,
+            "bytes": held and held.bytes,
+        }
+        click.echo(json.dumps(record))
+        works = works and reason is None
+    return works
 
 
 def _listed(options: Mapping[str, str]) -> list[str]:

@@ -35,7 +35,7 @@ def _read_expiry(
         raise click.BadParameter(f"it must be a number of days above 0, such as 365, not {days!r}") from None
 
 
-@click.group()
+@click.group(short_help="Create, list and revoke static tokens.")
 def token() -> None:
     """Create, list and revoke the static tokens that callers send as X-Auth-Token."""
 

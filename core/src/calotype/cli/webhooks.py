@@ -31,7 +31,7 @@ class WebhookRecord:
     last_error: str | None
 
 
-@click.command()
+@click.command(short_help="List the webhooks, and the events that wait for them.")
 @takes_settings()
 def webhooks(settings: Settings) -> None:
     """List the webhooks: how many events wait for each receiver, and the last error.

@@ -69,7 +69,8 @@ class Settings(EventSettings):
     extensions: tuple[str, ...] = Field(
         (),
         description="Names of extensions to switch on. An extension with an `extension.NAME.` key is on too, "
-        "and so is metadefs if it is installed. `extension.NAME.enabled = false` switches an extension off.",
+        "and so are metadefs and console if they are installed. `extension.NAME.enabled = false` switches an "
+        "extension off.",
     )
 
     public_endpoint: str | None = Field(
@@ -259,6 +260,12 @@ class Settings(EventSettings):
         ge=0,
         description="Seconds for which the database keeps audit records of changes to images. The sweeper "
         "removes older records. 0: records are written to the log `calotype.audit` only.",
+    )
+    download_retention: Seconds = Field(
+        400 * 86400,
+        ge=0,
+        description="Seconds for which the database keeps how often each image was downloaded on each day. "
+        "The sweeper removes older counts. 0: downloads are not counted.",
     )
     disk_formats: tuple[str, ...] = Field(
         ("ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"),

@@ -20,8 +20,10 @@ from sqlalchemy.orm import sessionmaker
 from zope.sqlalchemy.datamanager import STATUS_CHANGED
 
 from calotype.database import identity, parts, queries
+from calotype.database.attention import Attention
 from calotype.database.audit import AuditTrail
 from calotype.database.disk_reserve import Reserve, is_full
+from calotype.database.downloads import Downloads
 from calotype.database.engine import read_only
 from calotype.database.errors import DatabaseFull, DatabaseUnavailable
 from calotype.database.events import EventQueries, Outbox, Webhooks
@@ -29,6 +31,7 @@ from calotype.database.findings import FindingQueries
 from calotype.database.identity import Identity
 from calotype.database.jobs import JobQueries
 from calotype.database.locations import LocationQueries
+from calotype.database.overviews import Overviews
 from calotype.database.pages import ImagePage, Rows
 from calotype.database.processes import Processes
 from calotype.database.retry import LockConflict, is_lock_conflict
@@ -57,10 +60,11 @@ class _ThreadManager(transaction.ThreadTransactionManager):
 class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
     """The image database, shared by all threads.
 
-    `scrubs`, `processes`, `sessions`, `audit`, `events` and `webhooks` have the queries for the scrubber's
-    rows, for serving processes, for upload sessions, for the audit trail, for events and for webhooks. If
-    `keeps_audit` is false, changes of images are only logged. An extension reads its own tables through
-    `reading`, and changes them in a `unit`.
+    `scrubs`, `processes`, `sessions`, `audit`, `events`, `webhooks` and `downloads` have the queries for the
+    scrubber's rows, for serving processes, for upload sessions, for the audit trail, for events, for webhooks
+    and for counted downloads. `overviews` and `attention` have those for operators. If `keeps_audit` is
+    false, changes of images are only logged. An extension reads its own tables through `reading`, and
+    changes them in a `unit`.
     """
 
     def __init__(
@@ -83,6 +87,9 @@ class Database(LocationQueries, JobQueries, UsageQueries, FindingQueries):
         self.audit = AuditTrail(self.reading)
         self.events = EventQueries(self.reading)
         self.webhooks = WebhookQueries(self.reading)
+        self.downloads = Downloads(self.reading)
+        self.overviews = Overviews(self.reading)
+        self.attention = Attention(self.reading)
         self._webhooks = webhooks or {}
         self._turn = write_turns(engine)
         # Register on the factory instead of on each session, because that makes a unit cheap.

@@ -14,11 +14,10 @@ from calotype.database.statements import Queries, UnitPart, now
 from calotype.database.tables import JobRow, LocationRow
 from calotype.model.audit import Actor
 from calotype.model.images import Image, LocationState
-from calotype.model.jobs import Job, JobKind, JobStatus, OpenJob
+from calotype.model.jobs import OPEN, Job, JobKind, JobStatus, OpenJob
 from calotype.model.queries import JobQuery, SortKey
 
 _JOBS = JobRow.__table__
-_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 _RELEASED: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 _MAKES_IMAGE = JobRow.order["asked"].as_string().is_not(None)
 _SORTED = {
@@ -109,7 +108,7 @@ class JobsUnit(UnitPart):
 
     def has_open_job(self, image_id: str) -> bool:
         """Return whether the image has an unfinished job."""
-        mine = select(_JOBS.c.id).where(_JOBS.c.image_id == image_id, _JOBS.c.status.in_(_OPEN))
+        mine = select(_JOBS.c.id).where(_JOBS.c.image_id == image_id, _JOBS.c.status.in_(OPEN))
         return self.connection.execute(mine.limit(1)).first() is not None
 
     def claim_job(self, seen: OpenJob, owner: str, until: datetime.datetime) -> bool:
@@ -147,7 +146,7 @@ class JobsUnit(UnitPart):
         return self._change_job(job_id, _JOBS.c.lease_owner == owner, outcome=dict(outcome), **values)
 
     def _change_job(self, job_id: str, *conditions: ColumnElement[bool], **values: Any) -> bool:
-        is_open = (_JOBS.c.id == job_id, _JOBS.c.status.in_(_OPEN))
+        is_open = (_JOBS.c.id == job_id, _JOBS.c.status.in_(OPEN))
         return self._swap(_JOBS, *is_open, *conditions, updated_at=now(), **values)
 
 
@@ -166,7 +165,7 @@ class JobQueries(Queries):
         )
         found = (
             select(_JOBS, left.exists().label("waits"))
-            .where(c.status.in_(_OPEN))
+            .where(c.status.in_(OPEN))
             .where(or_(c.not_before.is_(None), c.not_before <= at, c.not_before > latest))
             # Many jobs may wait for one store, and each retry may take long, so other jobs go first.
             .order_by(case((c.not_before.is_(None), 0), else_=1), c.created_at)

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Select, and_, false, or_, select, union
 
+from calotype.model.overviews import Position
 from calotype.model.queries import SortKey
 
 Columns = Mapping[str, ColumnElement[Any]]
@@ -68,6 +69,31 @@ def page_of(
         return parts[0]
     ids = union(*(select(part.with_only_columns(key).subquery()) for part in parts)).subquery()
     return cut(rows.join(ids, ids.c[key.name] == key))
+
+
+def beyond(
+    at: ColumnElement[Any],
+    record_id: ColumnElement[Any],
+    source: str,
+    after: Position | None,
+    *,
+    descending: bool = False,
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that rows of one source come after a position in a list by time.
+
+    Raises:
+        ValueError: the position's id is not an integer, but the column is one.
+    """
+    if after is None:
+        return ()
+    if source != after.source and descending:
+        return (at <= after.at if source < after.source else at < after.at,)
+    if source != after.source:
+        return (at >= after.at if source > after.source else at > after.at,)
+    number = record_id.type.python_type is int
+    sort = (SortKey("at", descending), SortKey("id", descending))
+    values = {"at": after.at, "id": int(after.id) if number else after.id}
+    return (follows({"at": at, "id": record_id}, sort, values),)
 
 
 def follows(columns: Columns, sort: Sequence[SortKey], after: Mapping[str, Any]) -> ColumnElement[bool]:

@@ -85,7 +85,7 @@ class Branch:
         return "alembic_version" if self is CORE else f"alembic_version_{self.name}"
 
 
-CORE = Branch("core", _ENVIRONMENT / "versions", "core_4", EventRow.metadata)
+CORE = Branch("core", _ENVIRONMENT / "versions", "core_5", EventRow.metadata)
 
 
 def current(engine: Engine, branch: Branch = CORE) -> str | None:

@@ -116,7 +116,7 @@ class LocationRow(Base):
     __table_args__ = (
         # SQLite has no statistics, and prefers the index with most of the query's columns.
         Index("ix_image_locations_image", "image_id", "state"),
-        Index("ix_image_locations_stored", "store", "state", "key"),
+        Index("ix_image_locations_stored", "store", "state", "key", "counted"),
         Index("ix_image_locations_lease", "state", "lease_until"),
         Index("ix_image_locations_location", "store", "location", mysql_length={"location": 255}),
         Index("ix_image_locations_checked", "store", "state", "checked_at"),
@@ -257,6 +257,7 @@ class FindingRow(Base):
     __tablename__ = "findings"
     __table_args__ = (
         Index("ix_findings_state", "state", "store", "kind"),
+        Index("ix_findings_found", "state", "found_at", "id"),
         Index("ix_findings_image_id", "image_id"),
     )
 
@@ -301,6 +302,20 @@ class ProcessRow(Base):
     seen_at: Mapped[datetime.datetime]
 
 
+class DownloadRow(Base):
+    """The downloads of an image that began on a day (UTC). A row of 0 is a day on which only parts were read.
+
+    There is no foreign key: its check would lock the image's row for each write.
+    """
+
+    __tablename__ = "image_downloads"
+    __table_args__ = (Index("ix_image_downloads_day", "day"),)
+
+    image_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    day: Mapped[datetime.date] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column("downloads", BigInteger)
+
+
 class AuditRow(Base):
     """A change of an image, and the user who made it. The row stays after the image has been removed."""
 
@@ -308,6 +323,7 @@ class AuditRow(Base):
     __table_args__ = (
         Index("ix_audit_image_id", "image_id"),
         Index("ix_audit_created_at", "created_at"),
+        Index("ix_audit_outcome", "outcome", "created_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)

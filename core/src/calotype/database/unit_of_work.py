@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from calotype.database import audit, events, identity, parts, queries
+from calotype.database.downloads import DownloadsUnit
 from calotype.database.errors import DuplicateImage, ImageNotFound, StatusConflict
 from calotype.database.event_tables import WebhookRow
 from calotype.database.findings import FindingsUnit
@@ -76,8 +77,9 @@ _SWAP = update(_IMAGES).where(
 class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     """The verbs of one unit of work, which begins and ends with a block of `Database.unit`.
 
-    `scrubs`, `processes`, `sessions` and `webhooks` have the verbs on the scrubber's rows, on serving
-    processes, on upload sessions and on webhooks. An extension changes its own tables through `connection`.
+    `scrubs`, `processes`, `sessions`, `webhooks` and `downloads` have the verbs on the scrubber's rows, on
+    serving processes, on upload sessions, on webhooks and on counted downloads. An extension changes its own
+    tables through `connection`.
     Each change of an image is noted in `outbox`.
     """
 
@@ -159,6 +161,11 @@ class Unit(LocationsUnit, JobsUnit, FindingsUnit):
     def webhooks(self) -> WebhooksUnit:
         """The verbs on webhooks and their deliveries."""
         return WebhooksUnit(self.connection)
+
+    @property
+    def downloads(self) -> DownloadsUnit:
+        """The verbs on counted downloads."""
+        return DownloadsUnit(self.connection)
 
     @property
     def sessions(self) -> SessionsUnit:

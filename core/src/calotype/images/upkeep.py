@@ -11,6 +11,7 @@ from calotype.database.retry import retry_on_conflict
 from calotype.events import outbox
 from calotype.events.webhooks import Webhook, open_webhooks
 from calotype.images.audit import forget_old
+from calotype.images.download_counts import DownloadCounts
 from calotype.model.audit import Actor
 from calotype.model.findings import FindingKind
 from calotype.stores.catalog import Catalog
@@ -26,20 +27,28 @@ from calotype.transfers.transfers import Transfers
 
 
 class Upkeep:
-    """The verbs of workers and operators. All threads share an instance. `copies` handles bad copies."""
+    """The verbs of workers and operators. All threads share an instance. `copies` handles bad copies,
+    and `downloads` counts downloads."""
 
     def __init__(self, database: Database, stores: Catalog, settings: Settings):
         self._database = database
         self._stores = stores
         self._settings = settings
         self.copies = Copies(database)
+        self.downloads = DownloadCounts(database, settings.download_retention)
         self._leases = Leases(database, settings.lease)
         self._transfers = Transfers(database, stores, settings, self._leases, self.copies)
         self._sweeper = Sweeper(database, self._leases, self._transfers.removal)
         self._jobs = Jobs(database, stores, settings, self._transfers)
 
+    @property
+    def owner(self) -> str:
+        """The owner of the leases that this process takes."""
+        return self._leases.owner
+
     def close(self) -> None:
-        """Stop renewing leases."""
+        """Write the downloads that are counted, and stop renewing leases."""
+        self.downloads.write()
         self._leases.close()
 
     def scrubbers(self, ending: threading.Event, *, only: str | None = None) -> list[Scrubber]:
@@ -101,11 +110,12 @@ class Upkeep:
         return self._jobs.run_next()
 
     def sweep(self, *, once: bool = False) -> Swept:
-        """End abandoned attempts and jobs, and remove bytes pending delete, old audit records and events.
+        """End abandoned attempts, and remove bytes pending delete and old audit records, events and counts.
 
         See `Sweeper.sweep`.
         """
         swept = self._sweeper.sweep(once=once)
         records = forget_old(self._database, self._settings.audit_retention)
         events = outbox.forget_old(self._database, self._settings.event_retention)
-        return replace(swept, full=records or events or swept.full)
+        days = self.downloads.forget_old()
+        return replace(swept, full=records or events or days or swept.full)

@@ -25,6 +25,10 @@ class JobStatus(enum.StrEnum):
     FAILURE = "failure"
 
 
+#: The statuses of a job that has not ended.
+OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Work that outlives its request. `pending` and `failed` are names of stores.
@@ -53,7 +57,7 @@ class Job:
     @property
     def is_open(self) -> bool:
         """True if the job has not ended."""
-        return self.status in (JobStatus.PENDING, JobStatus.PROCESSING)
+        return self.status in OPEN
 
     @property
     def makes_image(self) -> bool:

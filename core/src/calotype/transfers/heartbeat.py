@@ -23,14 +23,14 @@ _FORGOTTEN_AFTER = datetime.timedelta(days=1)
 
 
 class Heartbeat:
-    """The heartbeat of this process."""
+    """The heartbeat of this process. `owner` is the owner of its leases, or None if it takes none."""
 
-    def __init__(self, database: Database):
+    def __init__(self, database: Database, owner: str | None = None):
         now = datetime.datetime.now(datetime.UTC)
         version = importlib.metadata.version("calotype-core")
         self._database = database
         self._process = ServingProcess(
-            str(uuid.uuid4()), platform.node()[:255], os.getpid(), version[:64], now, now
+            owner or str(uuid.uuid4()), platform.node()[:255], os.getpid(), version[:64], now, now
         )
         self._written = False
         self._failing = False

@@ -161,7 +161,7 @@ def test_chunks_may_go_to_several_processes(bench):
 
 
 def test_a_refused_chunk_leaves_no_threads_of_digests(bench):
-    session = bench.begin(4 << 20)
+    session = bench.begin((1 << 20) + 1)
     with pytest.raises(WrongDigest):
-        bench.write(session, 0, pattern(4 << 20), digests={"crc32": bytes(4)})
+        bench.write(session, 0, pattern((1 << 20) + 1), digests={"crc32": bytes(4)})
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("digest-")] == []

@@ -99,49 +99,49 @@ class Several(Part):
 
 
 class Object(Part):
-    """.../objects/NAME: an object."""
+    """/v2/metadefs/namespaces/NAMESPACE/objects/NAME: an object."""
 
     kind = Kind.OBJECT
 
 
 class Objects(Several):
-    """.../objects: the objects of a namespace."""
+    """/v2/metadefs/namespaces/NAMESPACE/objects: the objects of a namespace."""
 
     kind, one = Kind.OBJECT, Object
 
 
 class Property(Part):
-    """.../properties/NAME: a property."""
+    """/v2/metadefs/namespaces/NAMESPACE/properties/NAME: a property."""
 
     kind = Kind.PROPERTY
 
 
 class Properties(Several):
-    """.../properties: the properties of a namespace."""
+    """/v2/metadefs/namespaces/NAMESPACE/properties: the properties of a namespace."""
 
     kind, one = Kind.PROPERTY, Property
 
 
 class Tag(Part):
-    """.../tags/NAME: a tag."""
+    """/v2/metadefs/namespaces/NAMESPACE/tags/NAME: a tag."""
 
     kind = Kind.TAG
 
 
 class Tags(Several):
-    """.../tags: the tags of a namespace."""
+    """/v2/metadefs/namespaces/NAMESPACE/tags: the tags of a namespace."""
 
     kind, one = Kind.TAG, Tag
 
 
 class Association(Part):
-    """.../resource_types/NAME: an association with a resource type."""
+    """/v2/metadefs/namespaces/NAMESPACE/resource_types/NAME: an association with a resource type."""
 
     kind = Kind.ASSOCIATION
 
 
 class Associations(Several):
-    """.../resource_types: the associations of a namespace."""
+    """/v2/metadefs/namespaces/NAMESPACE/resource_types: the associations of a namespace."""
 
     kind, one = Kind.ASSOCIATION, Association
 

@@ -27,6 +27,8 @@ from calotype.stores.values import Reader
 
 #: A range of the last 0 bytes. It cannot be satisfied, but WebOb parses it as the whole image.
 _LAST_NONE = re.compile(r"bytes *= *- *0+\b", re.IGNORECASE | re.ASCII)
+#: A range that begins with the first byte.
+_FROM_START = re.compile(r"bytes *= *0+ *-", re.IGNORECASE | re.ASCII)
 #: Maximum length of a Range header, in characters. A longer header is ignored, as RFC 9110 14.2 permits,
 #: because WebOb's pattern takes quadratic time for blanks.
 RANGE_MAX = 1000
@@ -77,17 +79,22 @@ def image_response(request: Request, image: Image) -> Response:
     response = _described(request, image, validators)
     if request.method == "HEAD" or response.status_int == 304:
         return response
+    counts = request.lifecycle.downloads
     shortcut = request.lifecycle.reading.shortcut(image)
     if shortcut is not None:
+        counts.note(image.id, from_start=_asks_for_start(request))
         return _send_elsewhere(request, response, image, shortcut)
     open_range = partial(request.lifecycle.reading.open, image)
     wanted = _wanted_range(request, validators, image.size)
     response.headers.extend(wanted_digests(request, image, partial=wanted is not None))
     if wanted is None:
-        return _send(request, response, open_range(0, None), image.size)
-    response.status_int = 206
-    response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
-    return _send(request, response, open_range(wanted.start, len(wanted)), len(wanted))
+        reader, length = open_range(0, None), image.size
+    else:
+        response.status_int = 206
+        response.content_range = ContentRange(wanted.start, wanted.stop, image.size)
+        reader, length = open_range(wanted.start, len(wanted)), len(wanted)
+    counts.note(image.id, from_start=wanted is None or wanted.start == 0)
+    return _send(request, response, reader, length)
 
 
 def metadata_response(request: Request, image: Image, content_type: str = _OCTETS) -> Response:
@@ -137,6 +144,12 @@ def _send_elsewhere(request: Request, response: Response, image: Image, shortcut
         response.headers["X-Accel-Redirect"] = shortcut.path
         response.headers.extend(wanted_digests(request, image, partial=True))  # the proxy answers ranges
     return response
+
+
+def _asks_for_start(request: Request) -> bool:
+    """Return whether a request that is answered elsewhere asks for the first byte."""
+    asked = request.headers.get("Range")
+    return asked is None or _FROM_START.match(asked) is not None
 
 
 def _wanted_range(request: Request, validators: Validators, size: int | None) -> range | None:

@@ -47,8 +47,21 @@ def read_document(request: Request) -> Any:
 
     Raises:
         Unauthenticated: the token is no longer valid.
-        InvalidRequest: the body is not JSON, or breaks a rule of this module, or the client disconnected.
-        RequestTooLarge: the body is longer than `SIZE_MAX`, or has more values than `VALUES_MAX`.
+        InvalidRequest: the body is not JSON, or breaks a rule of this module.
+        RequestTooLarge: it has more values than `VALUES_MAX`.
+        Exception: as `read_short_body`.
+    """
+    body = read_short_body(request)
+    request.confirm_caller()
+    return parse_document(body)
+
+
+def read_short_body(request: Request) -> bytes:
+    """Return the body of a request that is not an image's bytes.
+
+    Raises:
+        InvalidRequest: the client disconnected.
+        RequestTooLarge: the body is longer than `SIZE_MAX`.
         HTTPRequestTimeout: the client sends the body too slowly.
         HTTPUnsupportedMediaType: the body has a Content-Encoding.
     """
@@ -57,7 +70,7 @@ def read_document(request: Request) -> Any:
     require_plain(request)
     _expect_document(request)
     try:
-        body = request.environ["wsgi.input"].read(
+        body: bytes = request.environ["wsgi.input"].read(
             SIZE_MAX + 1 if request.content_length is None else request.content_length
         )
     except TimeoutError:
@@ -66,8 +79,7 @@ def read_document(request: Request) -> Any:
         raise InvalidRequest(DISCONNECTED) from None
     if len(body) > SIZE_MAX:
         raise RequestTooLarge(f"The document is longer than {SIZE_MAX} bytes.")
-    request.confirm_caller()
-    return parse_document(body)
+    return body
 
 
 def parse_document(body: bytes) -> Any:

@@ -32,6 +32,8 @@ ADMIN = "calotype_server.is_admin"
 class Resource:
     """A node of the resource tree."""
 
+    #: False for pages that people read in a browser, which the OpenAPI document leaves out.
+    is_api: ClassVar[bool] = True
     #: The permission that a caller needs to get a 405 with the methods of the resource.
     methods_shown_with: ClassVar[str] = NO_PERMISSION_REQUIRED
     #: The classes of the children by name, besides those that `add_child` registers.

@@ -46,4 +46,5 @@ def includeme(config: Configurator) -> None:
     config.add_upload_form(UPLOAD)
     config.add_subscriber(refuse_slashes, ContextFound)
     config.include("calotype.api.v2.schemas")
+    config.include("calotype.api.v2.description")
     config.scan("calotype.api.v2.views")

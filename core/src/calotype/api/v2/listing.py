@@ -40,6 +40,12 @@ _MOMENTS = frozenset({"created_at", "updated_at"})
 _OPERATORS = frozenset({"in", "eq", "neq", "gt", "gte", "lt", "lte"})
 _FLAGS = ("true", "false")
 _BOUNDS = {"_min": "gte", "_max": "lte"}
+#: The parameters of the query with a name of their own. Any other parameter filters by a property.
+QUERY = (
+    *("limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "os_hidden", "member_status", "tag"),
+    *("protected", *sorted(_TEXTS | _PLAIN_TEXTS | _INTEGERS | _MOMENTS)),
+    *(f"{name}{bound}" for name in sorted(_INTEGERS) for bound in _BOUNDS),
+)
 _ITEM = re.compile(r'"([^"]*)"|([^",]*)')
 _SECOND = datetime.timedelta(seconds=1)
 _LAST_SECOND = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyramid.config import Configurator
+from pyramid.registry import Registry
 
 from calotype.api.http.json_schema import ANY_IMAGE_ID, IMAGE_ID, check_document, compile_schema, shown
 from calotype.api.http.request import Parts, Request
@@ -195,8 +196,18 @@ class Schemas:
     @staticmethod
     def of(request: Request) -> Schemas:
         """Return the schemas of the application that handles the request."""
-        schemas: Schemas = request.registry[_SCHEMAS]
+        return Schemas.of_registry(request.registry)
+
+    @staticmethod
+    def of_registry(registry: Registry) -> Schemas:
+        """Return the schemas of an application."""
+        schemas: Schemas = registry[_SCHEMAS]
         return schemas
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The schemas that check what clients send, by name."""
+        return _INPUTS
 
     def is_base(self, name: str) -> bool:
         """Return True if every image has this key."""
