@@ -42,9 +42,7 @@ def build(folder: Path, parts: list[str], checked_out: int, umask: int) -> dict[
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "dist").iterdir()
-    }
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (folder / "dist").iterdir()}
 
 
 @pytest.mark.parametrize(
