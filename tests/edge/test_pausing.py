@@ -98,7 +98,9 @@ def test_a_response_that_pauses_holds_no_worker(edge: Edge, app: Pausing) -> Non
         for _ in range(20):
             stack.enter_context(begin(edge, app))
         assert edge.get("/ok") == 200
-        assert not any(channel.is_served for channel in edge.server.listeners[0].active_channels.values())
+        channels = edge.server.listeners[0].active_channels
+        # The worker of /ok may not have returned yet.
+        wait_for(lambda: not any(channel.is_served for channel in list(channels.values())), seconds=10)
 
 
 def test_a_response_continues_after_each_wake(edge: Edge, app: Pausing) -> None:
