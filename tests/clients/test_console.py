@@ -95,7 +95,7 @@ def begin_upload(page: Page, house: House, path: Path) -> None:
 
 
 def wait_for_bytes(page: Page, least: int, seconds: float = 60) -> None:
-    """Wait until the bar shows so many bytes. The policy of the page forbids Playwright's own wait."""
+    """Wait until the bar shows at least `least` bytes, without Playwright's wait, which the policy stops."""
     for _ in range(int(seconds * 10)):
         if page.locator("#bar").evaluate("bar => bar.value") >= least:
             return
